@@ -1,0 +1,1 @@
+"""sbir_toolkit."""

@@ -1,0 +1,181 @@
+"""Measuring: spans of work and samples of a process tree, written as events.
+
+A *span* says that one phase of one stage ran from here to there, on so many rows, and what CPU time it took. A *sample* says how much
+memory a whole process tree held at one moment, with shared pages counted once (PSS), and how much CPU time it had used so far.
+Both are lines of the run's `events.ndjson`; figures, progress and status are read from there and kept nowhere else.
+
+Library code only says `with phase("normalise", rows=n):`. Where the events go is decided once per process (`record_to`);
+nowhere, unless somebody asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from sbir_toolkit.storage import append_line
+
+EVENTS_VARIABLE = "SBIR_EVENTS"
+STAGE_VARIABLE = "SBIR_STAGE"
+
+
+@dataclass
+class Span:
+    """The figures of one phase while it runs; set `rows` when the count is only known at its end."""
+
+    rows: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def record_to(path: Path | None, stage: str = "") -> None:
+    """Send this process's events, and those of processes it starts, to a file; None: nowhere."""
+    if path is None:
+        os.environ.pop(EVENTS_VARIABLE, None)
+        os.environ.pop(STAGE_VARIABLE, None)
+    else:
+        os.environ[EVENTS_VARIABLE] = str(path)
+        os.environ[STAGE_VARIABLE] = stage
+
+
+def emit(kind: str, **values: Any) -> None:
+    """Write one event, when somebody asked for events."""
+    path = os.environ.get(EVENTS_VARIABLE)
+    if path:
+        record = {"at": time.time(), "kind": kind, "stage": os.environ.get(STAGE_VARIABLE, ""), **values}
+        append_line(Path(path), record)
+
+
+@contextlib.contextmanager
+def phase(name: str, rows: int | None = None) -> Iterator[Span]:
+    """Measure one phase of work.
+
+    Parameters
+    ----------
+    name
+        What is done: read, normalise, index, candidates, score, write, ...
+    rows
+        Rows worked on, when known before.
+
+    Yields
+    ------
+    Span
+        To set `rows` or `details` on.
+    """
+    span = Span(rows=rows)
+    started, cpu = time.time(), time.process_time()
+    clock = time.perf_counter()
+    is_done = False
+    try:
+        yield span
+        is_done = True
+    finally:
+        emit(
+            "phase",
+            phase=name,
+            started=started,
+            elapsed_s=time.perf_counter() - clock,
+            cpu_s=time.process_time() - cpu,
+            rows=span.rows,
+            is_done=is_done,
+            **span.details,
+        )
+
+
+@dataclass(frozen=True)
+class TreeUsage:
+    """What a process tree used up to one moment."""
+
+    memory_bytes: int
+    cpu_s: float
+    processes: int
+    read_bytes: int
+    written_bytes: int
+
+
+class TreeSampler:
+    """Samples the memory and CPU time of a process and all its descendants, in a thread of its own.
+
+    Parameters
+    ----------
+    pid
+        The root of the tree.
+    interval_s
+        Time between two samples.
+
+    Attributes
+    ----------
+    peak_bytes_ : int
+        Largest memory of the whole tree seen so far (PSS; RSS where the system gives no PSS).
+    last_ : TreeUsage
+        The last sample. CPU time and I/O include processes of the tree that have ended, as last seen.
+    """
+
+    def __init__(self, pid: int, interval_s: float) -> None:
+        self._root = psutil.Process(pid)
+        self._interval_s = interval_s
+        self._cpu: dict[tuple[int, float], float] = {}
+        self._io: dict[tuple[int, float], tuple[int, int]] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name=f"sampler-{pid}", daemon=True)
+        self.peak_bytes_ = 0
+        self.last_ = TreeUsage(0, 0.0, 0, 0, 0)
+
+    def start(self) -> TreeSampler:
+        """Begin to sample."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop sampling; the figures stay."""
+        self._stop.set()
+        self._thread.join()
+
+    def sample(self) -> TreeUsage:
+        """Look once, now."""
+        memory = processes = 0
+        with contextlib.suppress(psutil.Error):
+            for process in [self._root, *self._root.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    with process.oneshot():
+                        key = (process.pid, process.create_time())
+                        times = process.cpu_times()
+                        self._cpu[key] = times.user + times.system
+                        self._io[key] = _bytes_moved(process)
+                    memory += _memory(process)
+                    processes += 1
+        moved = list(self._io.values())
+        self.last_ = TreeUsage(
+            memory, sum(self._cpu.values()), processes, sum(io[0] for io in moved), sum(io[1] for io in moved)
+        )
+        self.peak_bytes_ = max(self.peak_bytes_, memory)
+        return self.last_
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            usage = self.sample()
+            if usage.processes == 0:
+                return
+            self._stop.wait(self._interval_s)
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except (AttributeError, psutil.AccessDenied):
+        return int(process.memory_info().rss)
+
+
+def _bytes_moved(process: psutil.Process) -> tuple[int, int]:
+    try:
+        counters = process.io_counters()
+    except (AttributeError, psutil.AccessDenied):
+        return 0, 0
+    return int(counters.read_bytes), int(counters.write_bytes)

@@ -1,0 +1,193 @@
+"""Files that are either whole or not there.
+
+A process can die between any two instructions, so nothing the toolkit keeps is written in place. It is written to a temporary
+name in the same folder, flushed to the disk, renamed over the final name, and the folder is flushed; after that the file is
+whole under its name, before it the old one (or none) is. `atomic_path` does this for any writer, and the other writers
+here go through it. What a file holds is known by its digest (`digest_file`), never by its time stamp.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from sbir_toolkit.errors import BusyError, explain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLOCK = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; when the block ends well it becomes `path`, else it is removed.
+
+    Parameters
+    ----------
+    path
+        The final name; its folder is made when missing.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write, in the same folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk, so that a rename in it survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all; keys in their order, readable."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def append_line(path: Path, record: dict[str, Any], *, sync: bool = False) -> None:
+    """Append one JSON record as a line, in a single write, so that several processes may append to one file.
+
+    Parameters
+    ----------
+    path
+        The file; made when missing.
+    record
+        What to append.
+    sync
+        Whether to flush it to the disk before returning.
+    """
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line.encode())
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of JSON lines; a last line that was cut off by a crash is left out."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write an Arrow table as Parquet, whole or not at all; the same table gives the same bytes."""
+    import pyarrow.parquet as pq
+
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", row_group_size=64_000)
+
+
+@contextlib.contextmanager
+def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
+    """Give a `pyarrow.parquet.ParquetWriter` whose file appears under `path` only when the block ends well."""
+    import pyarrow.parquet as pq
+
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        yield writer
+
+
+def digest_file(path: Path) -> str:
+    """Digest a file's content with SHA-256, as `sha256:` and 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def digest_value(value: Any) -> str:
+    """Digest a JSON value; the order of its keys doesn't matter."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Own a lock file while the block runs.
+
+    The operating system frees the lock when its owner dies, so a stale one can't be left behind. The owner's process id
+    stands in a file beside it, for the message to whom it refuses.
+
+    Raises
+    ------
+    BusyError
+        When another process holds it for longer than `wait_s` seconds; the message names that process.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    owner = path.with_suffix(".owner")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        raise BusyError(
+            explain(
+                f"another process is working on {what}",
+                where=path,
+                got=f"process {owner.read_text().strip() if owner.exists() else 'unknown'}",
+                todo="wait for it to end; 'sbir-toolkit status' shows how far it is",
+            )
+        ) from None
+    try:
+        owner.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a living process holds the lock."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
