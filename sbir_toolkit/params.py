@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sbir_toolkit.errors import ParameterError, explain
 
@@ -88,11 +88,13 @@ class Gate(_Section):
 
     metric: str = Field(description="The metric's name, as in the table `metrics`.")
     by: str | None = Field(None, description="Hold each slice by this column, not the whole.")
-    warn_below: float | None = Field(None, description="Warn when the value is below.")
-    fail_below: float | None = Field(None, description="Fail when the value is below.")
-    warn_above: float | None = Field(None, description="Warn when the value is above.")
-    fail_above: float | None = Field(None, description="Fail when the value is above.")
-    min_rows: int = Field(1, ge=0, description="Slices with fewer rows aren't judged; with none left the gate fails.")
+    warn_below: float | None = Field(None, allow_inf_nan=False, description="Warn when the value is below.")
+    fail_below: float | None = Field(None, allow_inf_nan=False, description="Fail when the value is below.")
+    warn_above: float | None = Field(None, allow_inf_nan=False, description="Warn when the value is above.")
+    fail_above: float | None = Field(None, allow_inf_nan=False, description="Fail when the value is above.")
+    min_rows: int = Field(
+        1, ge=0, description="Slices with fewer rows aren't judged; with none left the gate fails."
+    )
     action: Literal["continue", "block", "stop"] = Field(
         "block", description="On fail: go on; block the stages that ask for this gate; stop the run."
     )
@@ -113,14 +115,25 @@ def _default_gates() -> dict[str, Gate]:
         "duplicate_awards": Gate(metric="duplicate_share", warn_above=0.01, fail_above=0.05),
         "accuracy": Gate(metric="hidden_identifier_precision", warn_below=0.98, fail_below=0.95),
         "conservation": Gate(metric="awards_conserved", fail_below=1.0, action="stop"),
+        "recipient_conservation": Gate(metric="recipients_conserved", fail_below=1.0, action="stop"),
     }
 
 
 class Quality(_Section):
     """When the result is good enough to go on."""
 
-    gates: dict[str, Gate] = Field(default_factory=_default_gates, description="The gates, by name.")
+    gates: dict[str, Gate] = Field(
+        default_factory=_default_gates,
+        description="By name. What is said here is laid over the defaults: naming one gate drops none.",
+    )
     confidence: Share = Field(0.95, gt=0, lt=1, description="Level of every interval.")
+
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _over_the_defaults(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return _merged({name: gate.model_dump() for name, gate in _default_gates().items()}, given)
 
 
 class Alerts(_Section):
@@ -129,15 +142,35 @@ class Alerts(_Section):
     run_elapsed_s: float = Field(1_800.0, gt=0, description="The whole run took longer, in seconds.")
     stage_elapsed_s: float = Field(900.0, gt=0, description="One stage took longer, in seconds.")
     peak_mb: float = Field(8_000.0, gt=0, description="One stage's process tree used more memory, in MB.")
-    slowdown_share: float = Field(0.25, gt=0, description="A stage's cost per row rose by this share over its history.")
+    slowdown_share: float = Field(
+        0.25, gt=0, description="A stage's cost per row rose by this share over its history."
+    )
 
 
 class Performance(_Section):
     """How the toolkit watches its own speed."""
 
-    sample_interval_s: float = Field(0.2, gt=0, le=10, description="Time between two looks at the process tree.")
-    min_history_runs: int = Field(5, ge=2, description="Fewer comparable runs than this: no verdict yet.")
-    worth_share: Share = Field(0.05, ge=0, le=1, description="A saving below this share of the run isn't recommended.")
+    sample_interval_s: float = Field(
+        0.2, gt=0, le=10, description="Time between two looks at the process tree."
+    )
+    min_history_runs: int = Field(
+        5, ge=3, description="Fewer comparable earlier runs than this: no verdict yet."
+    )
+    max_rows_difference: Share = Field(
+        0.20,
+        ge=0,
+        le=1,
+        description="Earlier runs whose rows differ by more than this share aren't comparable.",
+    )
+    fence_sigmas: float = Field(
+        4.0,
+        gt=0,
+        le=20,
+        description="A run this many robust standard deviations above its history is outside.",
+    )
+    worth_share: Share = Field(
+        0.05, ge=0, le=1, description="A saving below this share of the run isn't recommended."
+    )
     alerts: Alerts = Field(default_factory=Alerts)
 
 
