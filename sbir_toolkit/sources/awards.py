@@ -1,0 +1,152 @@
+"""SBIR/STTR awards: the bulk CSV file of SBIR.gov, in any of its editions.
+
+The file has no id and no natural key: tracking numbers repeat over phases and agencies, and a few records
+stand there twice. So an award's id is a digest of the fields that say which award it is, numbered where they
+repeat; it stays the same when the file is downloaded again, with or without abstracts. A record without a
+company, an agency or an award year can't be used and goes to the rejects; a value that can't be read becomes
+null and is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sbir_toolkit import params, tables
+from sbir_toolkit.sources import loading, values
+from sbir_toolkit.sources.batches import Batch
+from sbir_toolkit.sources.digests import Seen, digest_rows, spell_ids
+from sbir_toolkit.sources.formats import AWARD_FORMAT
+from sbir_toolkit.sources.identifiers import normalise_duns, normalise_uei
+from sbir_toolkit.sources.loading import Loaded, Normalised
+from sbir_toolkit.sources.places import normalise_state, normalise_zip5
+
+_IDENTITY = (
+    *("company", "title", "agency", "branch", "phase", "program"),
+    *("tracking_number", "contract", "award_year", "topic_code"),
+)
+_READERS = {
+    **dict.fromkeys(
+        ("award_date", "contract_end_date", "solicitation_close_date", "receipt_date", "notification_date"),
+        (values.read_dates, "date_unreadable"),
+    ),
+    "solicitation_year": (values.read_years, "year_unreadable"),
+    "award_usd": (values.read_amounts, "amount_unreadable"),
+    "employees": (values.read_counts, "employees_unreadable"),
+    "uei": (normalise_uei, "uei_invalid"),
+    "duns": (normalise_duns, "duns_invalid"),
+    "zip5": (normalise_zip5, "zip_unreadable"),
+}
+_FLAGS = ("is_hubzone", "is_disadvantaged", "is_woman_owned")
+
+
+def load_awards(path: Path, folder: Path, limits: params.Limits) -> Loaded:
+    """Read SBIR/STTR awards into `awards.parquet` and `award_rejects.parquet` in a folder.
+
+    Parameters
+    ----------
+    path
+        The bulk CSV file of SBIR.gov (plain or gzip), of any edition; Parquet with the same columns is read
+        too.
+    folder
+        Where the two tables go; both appear whole or not at all.
+    limits
+        How much may be in memory at once. The tables' bytes don't depend on it.
+
+    Returns
+    -------
+    Loaded
+        How many records were read, kept, rejected and repaired.
+
+    Raises
+    ------
+    InputError
+        When the file can't be read, or has no column for the company, the agency or the award year.
+    """
+    return loading.load(path, folder, limits, _KIND)
+
+
+def read_awards(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read SBIR/STTR awards into memory.
+
+    Parameters
+    ----------
+    path
+        As for `load_awards`.
+
+    Returns
+    -------
+    pandas.DataFrame, pandas.DataFrame
+        The awards (`tables.AWARDS`) and the rejected records (`tables.AWARD_REJECTS`).
+
+    Raises
+    ------
+    InputError
+        As for `load_awards`.
+    """
+    return loading.read(path, _KIND)
+
+
+class _AwardNormaliser:
+    """Turns batches of one file into rows of the table of awards."""
+
+    def __init__(self) -> None:
+        self._ids = Seen()
+        self._records = Seen()
+
+    def __call__(self, batch: Batch) -> Normalised:
+        batch, faults = loading.set_aside(batch, _check(batch))
+        repaired: Counter[str] = Counter()
+        columns: dict[str, pa.Array] = {}
+        for column in AWARD_FORMAT.aliases:
+            text, decoded = values.clean_text(batch.text(column))
+            columns[column] = _read(column, text, repaired)
+            repaired["html_entity"] += decoded
+        columns["award_year"] = values.read_years(columns["award_year"])
+        digests = digest_rows([batch.text(column) for column in _IDENTITY])
+        columns["award_id"] = spell_ids(digests, self._ids.count(digests))
+        columns["is_duplicate"] = pa.array(self._records.count(digest_rows(batch.columns())) > 0)
+        columns["source_row"] = pa.array(batch.rows)
+        columns["source_line"] = pa.array(batch.lines)
+        table = pa.table(
+            {name: columns[name] for name in tables.AWARDS.names}, schema=tables.AWARDS.arrow_schema
+        )
+        return Normalised(table, faults, +repaired)
+
+
+def _check(batch: Batch) -> list[loading.Check]:
+    """Say which records can't be used."""
+    company, agency, year = (
+        values.clean_text(batch.text(column))[0] for column in ("company", "agency", "award_year")
+    )
+    return [
+        ("company", pc.is_null(company), "blank company"),
+        ("award_year", pc.is_null(year), "blank award year"),
+        ("award_year", pc.is_null(values.read_years(year)), "unreadable award year"),
+        ("agency", pc.is_null(agency), "blank agency"),
+    ]
+
+
+def _read(column: str, text: pa.Array, repaired: Counter[str]) -> pa.Array:
+    """Read one column's clean text into its type, counting what can't be read."""
+    if column in _FLAGS:
+        repaired["flag_unreadable"] += int(
+            np.count_nonzero(pc.fill_null(values.is_unknown_flag(text), False))
+        )
+        return values.read_flags(text)
+    if column == "state":
+        return normalise_state(text)
+    if column not in _READERS:
+        return text
+    read, kind = _READERS[column]
+    result = read(text)
+    repaired[kind] += values.count_lost(text, result)
+    return result
+
+
+_KIND = loading.Kind(AWARD_FORMAT, tables.AWARDS, tables.AWARD_REJECTS, _AwardNormaliser)

@@ -1,0 +1,314 @@
+"""From batches of text to a table and its rejects, with every record accounted for.
+
+Reading, normalising and writing go on batch by batch, so memory doesn't grow with the file. What is written
+depends on the records alone: the row groups of the Parquet files have a fixed size, whatever the batches
+were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sbir_toolkit import params
+from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.meter import phase
+from sbir_toolkit.sources.batches import Batch, Fault, read_batches
+from sbir_toolkit.sources.formats import Format
+from sbir_toolkit.storage import parquet_writer
+from sbir_toolkit.tables import Table
+
+_GROUP_ROWS = 20_000
+
+Check = tuple[str, pa.Array, str]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of the records of one file.
+
+    Parameters
+    ----------
+    source
+        The file read.
+    table
+        The table its records went to.
+    records_read
+        Records in the file; always `rows` and all `rejected` together.
+    rows
+        Records in the table.
+    rejected
+        Records in the table of rejects, counted by reason.
+    repaired
+        Values and records that were mended or made null because they couldn't be read, counted by kind.
+    assumptions
+        What was taken for granted about the file, in sentences.
+    paths
+        The file of each table, by the table's name; empty when nothing was written.
+    """
+
+    source: Path
+    table: str
+    records_read: int
+    rows: int
+    rejected: dict[str, int]
+    repaired: dict[str, int]
+    assumptions: list[str]
+    paths: dict[str, Path] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self._lines())
+        return "\n".join(
+            [f"{self.source.name} -> {self.table}", *(f"  {n:<{width}}  {v}" for n, v in self._lines())]
+        )
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f'<tr><th style="text-align:left">{html.escape(name)}</th>'
+            f'<td style="text-align:left">{html.escape(value)}</td></tr>'
+            for name, value in self._lines()
+        )
+        title = html.escape(f"{self.source.name} → {self.table}")
+        return f"<table><caption>{title}</caption><tbody>{rows}</tbody></table>"
+
+    def _lines(self) -> list[tuple[str, str]]:
+        return [
+            ("records read", f"{self.records_read:,}"),
+            ("rows kept", f"{self.rows:,}"),
+            *((f"rejected: {reason}", f"{count:,}") for reason, count in self.rejected.items()),
+            *((f"repaired: {kind}", f"{count:,}") for kind, count in self.repaired.items()),
+            *(("assumed", sentence) for sentence in self.assumptions),
+        ]
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """One batch's rows in the table's columns, the records that couldn't be used, and what was repaired."""
+
+    table: pa.Table
+    faults: list[Fault]
+    repaired: Counter[str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of input file: how it looks, where it goes, and how a batch is normalised.
+
+    `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw.
+    """
+
+    form: Format
+    table: Table
+    rejects: Table
+    start: Callable[[], Callable[[Batch], Normalised]]
+
+
+def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
+    """Read a file into `<table>.parquet` and `<rejects>.parquet`; each appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    folder
+        Where the tables go.
+    limits
+        How much may be in memory at once; the tables don't depend on it.
+    kind
+        What the file is.
+
+    Returns
+    -------
+    Loaded
+
+    Raises
+    ------
+    InputError
+        When the file can't be read or isn't what it should be.
+    """
+    tally = _Tally(path, kind)
+    paths = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
+    with contextlib.ExitStack() as stack:
+        rows, rejects = (
+            stack.enter_context(_open_groups(paths[table.name], table))
+            for table in (kind.table, kind.rejects)
+        )
+        for part in _stream(path, limits, kind, tally):
+            with phase("write", rows=part.table.num_rows):
+                rows.write(part.table)
+                rejects.write(_reject_table(part.faults, kind.rejects))
+        with phase("write", rows=0):
+            rows.flush()
+            rejects.flush()
+    return tally.loaded(paths)
+
+
+def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a file into two frames, the table and its rejects, by the same way as `load`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What it is.
+
+    Returns
+    -------
+    pandas.DataFrame, pandas.DataFrame
+        In the columns of the two contracts.
+    """
+    tables, rejects = [kind.table.arrow_schema.empty_table()], [kind.rejects.arrow_schema.empty_table()]
+    for part in _stream(path, params.Limits(), kind, _Tally(path, kind)):
+        tables.append(part.table)
+        rejects.append(_reject_table(part.faults, kind.rejects))
+    return _frame(pa.concat_tables(tables), kind.table), _frame(pa.concat_tables(rejects), kind.rejects)
+
+
+def set_aside(batch: Batch, checks: list[Check]) -> tuple[Batch, list[Fault]]:
+    """Take the records out of a batch that fail a check.
+
+    Parameters
+    ----------
+    batch
+        The records.
+    checks
+        Column, which records fail (pyarrow.BooleanArray), and the reason; the first that fails is given.
+
+    Returns
+    -------
+    Batch, list of Fault
+        The records left, and those taken out.
+    """
+    is_kept = np.ones(len(batch.rows), dtype=bool)
+    faults = []
+    for column, fails, reason in checks:
+        failing = is_kept & pc.fill_null(fails, False).to_numpy(zero_copy_only=False)
+        if failing.any():
+            values = batch.text(column)
+            at = np.flatnonzero(failing).tolist()
+            faults += [batch.fault(index, column, values[index].as_py(), reason) for index in at]
+            is_kept &= ~failing
+    return (batch.keep(np.flatnonzero(is_kept)) if faults else batch), faults
+
+
+class _Tally:
+    """Counts what became of a file's records."""
+
+    def __init__(self, path: Path, kind: Kind) -> None:
+        self._path = path
+        self._table = kind.table.name
+        self._records = 0
+        self._rows = 0
+        self._rejected: Counter[str] = Counter()
+        self._repaired: Counter[str] = Counter()
+        self._assumptions: tuple[str, ...] = ()
+
+    def add(self, batch: Batch, part: Normalised) -> None:
+        """Count one batch and what it became."""
+        self._records += len(batch.rows) + len(batch.faults)
+        self._rows += part.table.num_rows
+        self._rejected.update(fault.reason for fault in part.faults)
+        self._repaired.update(part.repaired)
+        self._assumptions = batch.layout.assumptions
+        if self._records != self._rows + self._rejected.total():
+            raise InputError(
+                explain(
+                    "records were lost while they were read",
+                    where=self._path,
+                    expected=f"{self._records} records",
+                    got=f"{self._rows} kept and {self._rejected.total()} rejected",
+                    todo="report this; the file is not to blame",
+                )
+            )
+
+    def loaded(self, paths: dict[str, Path]) -> Loaded:
+        """Give the counts, in an order that depends on nothing."""
+        none = () if self._records else ("the file has a header and no records",)
+        return Loaded(
+            self._path,
+            self._table,
+            self._records,
+            self._rows,
+            dict(sorted(self._rejected.items())),
+            dict(sorted(self._repaired.items())),
+            [*self._assumptions, *none],
+            paths,
+        )
+
+
+class _GroupWriter:
+    """Writes rows to a Parquet file in row groups of a fixed size."""
+
+    def __init__(self, writer: Any, schema: pa.Schema) -> None:
+        self._writer = writer
+        self._waiting = schema.empty_table()
+
+    def write(self, table: pa.Table) -> None:
+        self._waiting = pa.concat_tables([self._waiting, table])
+        while self._waiting.num_rows >= _GROUP_ROWS:
+            self._writer.write_table(self._waiting.slice(0, _GROUP_ROWS).combine_chunks())
+            self._waiting = self._waiting.slice(_GROUP_ROWS)
+
+    def flush(self) -> None:
+        if self._waiting.num_rows:
+            self._writer.write_table(self._waiting.combine_chunks())
+
+
+@contextlib.contextmanager
+def _open_groups(path: Path, table: Table) -> Iterator[_GroupWriter]:
+    with parquet_writer(path, table.arrow_schema) as writer:
+        yield _GroupWriter(writer, table.arrow_schema)
+
+
+def _stream(path: Path, limits: params.Limits, kind: Kind, tally: _Tally) -> Iterator[Normalised]:
+    batches = read_batches(path, kind.form, limits)
+    normalise = kind.start()
+    while True:
+        with phase("read") as span:
+            batch = next(batches, None)
+            span.rows = len(batch.rows) if batch else 0
+        if batch is None:
+            return
+        with phase("normalise", rows=len(batch.rows)):
+            part = normalise(batch)
+        faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
+        part = Normalised(part.table, faults, batch.repaired + part.repaired)
+        tally.add(batch, part)
+        yield part
+
+
+def _reject_table(faults: list[Fault], table: Table) -> pa.Table:
+    return pa.Table.from_pydict(
+        {
+            "source_row": [fault.row for fault in faults],
+            "source_line": [fault.line for fault in faults],
+            "column": [fault.column for fault in faults],
+            "value": [fault.value for fault in faults],
+            "reason": [fault.reason for fault in faults],
+            "raw": [fault.raw for fault in faults],
+        },
+        schema=table.arrow_schema,
+    )
+
+
+def _frame(table: pa.Table, contract: Table) -> pd.DataFrame:
+    kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame = table.to_pandas(types_mapper=kinds.get, date_as_object=False)
+    plain = {
+        column.name: column.dtype
+        for column in contract.columns
+        if column.required and column.dtype in {"int64", "bool"}
+    }
+    typed: pd.DataFrame = frame.astype(plain)
+    return typed

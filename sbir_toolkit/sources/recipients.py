@@ -1,0 +1,179 @@
+"""Federal recipients: USAspending's recipient lookup, or any table with a column of names.
+
+USAspending knows a recipient by a hash of its UEI, else its DUNS, else its name; where a file has no hash,
+the same is made here. Rows that stand for nobody (`MULTIPLE RECIPIENTS`, `REDACTED DUE TO PII`) are no
+recipients and go to the rejects, and so does a row whose id was there before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sbir_toolkit import params, tables
+from sbir_toolkit.sources import loading, values
+from sbir_toolkit.sources.batches import Batch
+from sbir_toolkit.sources.digests import Seen, derive_recipient_ids, digest_rows
+from sbir_toolkit.sources.formats import RECIPIENT_FORMAT
+from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
+from sbir_toolkit.sources.loading import Loaded, Normalised
+from sbir_toolkit.sources.places import normalise_state, normalise_zip5
+
+_NOBODY = (
+    "MULTIPLE RECIPIENTS",
+    "MULTIPLE FOREIGN RECIPIENTS",
+    "REDACTED DUE TO PII",
+    "PRIVATE INDIVIDUAL",
+    "INDIVIDUAL RECIPIENT",
+    "MISCELLANEOUS FOREIGN AWARDEES",
+)
+_READERS = {
+    "uei": (normalise_uei, "uei_invalid"),
+    "duns": (normalise_duns, "duns_invalid"),
+    "cage": (normalise_cage, "cage_invalid"),
+    "parent_uei": (normalise_uei, "parent_uei_invalid"),
+    "zip5": (normalise_zip5, "zip_unreadable"),
+}
+_ARRAY_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
+
+
+def load_recipients(path: Path, folder: Path, limits: params.Limits) -> Loaded:
+    """Read federal recipients into `recipients.parquet` and `recipient_rejects.parquet` in a folder.
+
+    Parameters
+    ----------
+    path
+        A CSV file (plain or gzip) or a Parquet file; only a column of names is required.
+    folder
+        Where the two tables go; both appear whole or not at all.
+    limits
+        How much may be in memory at once. The tables' bytes don't depend on it.
+
+    Returns
+    -------
+    Loaded
+        How many records were read, kept, rejected and repaired.
+
+    Raises
+    ------
+    InputError
+        When the file can't be read, or has no column of names.
+    """
+    return loading.load(path, folder, limits, _KIND)
+
+
+def read_recipients(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read federal recipients into memory.
+
+    Parameters
+    ----------
+    path
+        As for `load_recipients`.
+
+    Returns
+    -------
+    pandas.DataFrame, pandas.DataFrame
+        The recipients (`tables.RECIPIENTS`) and the rejected records (`tables.RECIPIENT_REJECTS`).
+
+    Raises
+    ------
+    InputError
+        As for `load_recipients`.
+    """
+    return loading.read(path, _KIND)
+
+
+class _RecipientNormaliser:
+    """Turns batches of one file into rows of the table of recipients."""
+
+    def __init__(self) -> None:
+        self._ids = Seen()
+
+    def __call__(self, batch: Batch) -> Normalised:
+        batch, faults = loading.set_aside(batch, _check(batch))
+        repaired: Counter[str] = Counter()
+        columns: dict[str, pa.Array] = {}
+        for column in RECIPIENT_FORMAT.aliases:
+            text, decoded = values.clean_text(batch.text(column))
+            repaired["html_entity"] += decoded
+            columns[column] = _read(column, text, repaired)
+        columns["recipient_id"] = _complete_ids(columns)
+        is_repeat = self._ids.count(digest_rows([columns["recipient_id"]])) > 0
+        table = pa.table(
+            {name: columns[name] for name in tables.RECIPIENTS.names}, schema=tables.RECIPIENTS.arrow_schema
+        )
+        if is_repeat.any():
+            ids = columns["recipient_id"]
+            faults += [
+                batch.fault(at, "recipient_id", ids[at].as_py(), "recipient_id repeats an earlier one")
+                for at in np.flatnonzero(is_repeat).tolist()
+            ]
+            table = table.filter(pa.array(~is_repeat))
+        return Normalised(table, faults, +repaired)
+
+
+def _check(batch: Batch) -> list[loading.Check]:
+    """Say which records are no recipients."""
+    names = values.clean_text(batch.text("recipient_name"))[0]
+    is_nobody = pc.is_in(pc.ascii_upper(names), value_set=pa.array(_NOBODY))
+    if pc.any(is_nobody).as_py():
+        has_id = pc.or_(
+            pc.is_valid(normalise_uei(batch.text("uei"))), pc.is_valid(normalise_duns(batch.text("duns")))
+        )
+        is_nobody = pc.and_not(is_nobody, has_id)
+    return [
+        ("recipient_name", pc.is_null(names), "blank name"),
+        ("recipient_name", is_nobody, "stands for nobody in particular and has no identifier"),
+    ]
+
+
+def _read(column: str, text: pa.Array, repaired: Counter[str]) -> pa.Array:
+    """Read one column's clean text into its form, counting what can't be read."""
+    if column == "state":
+        return normalise_state(text)
+    if column == "alternate_names":
+        return _join_names(text)
+    if column not in _READERS:
+        return text
+    read, kind = _READERS[column]
+    result = read(text)
+    repaired[kind] += values.count_lost(text, result)
+    return result
+
+
+def _complete_ids(columns: dict[str, pa.Array]) -> pa.Array:
+    """Give the ids as filed, and make those that are missing."""
+    given = columns["recipient_id"]
+    is_missing = pc.is_null(given)
+    if not pc.any(is_missing).as_py():
+        return given
+    made = derive_recipient_ids(
+        *(columns[column].filter(is_missing) for column in ("uei", "duns", "recipient_name"))
+    )
+    return pc.replace_with_mask(given, is_missing, made)
+
+
+def _join_names(texts: pa.Array) -> pa.Array:
+    """Give lists of names joined by a bar, also those of a PostgreSQL export (`{a,"b, c"}`)."""
+    is_array = pc.fill_null(pc.match_substring_regex(texts, r"^\{.*\}$"), False)
+    if not pc.any(is_array).as_py():
+        return texts
+    joined = pa.array([_join_array(text) for text in texts.filter(is_array).to_pylist()], pa.string())
+    return pc.replace_with_mask(texts, is_array, joined)
+
+
+def _join_array(text: str) -> str | None:
+    names = [
+        re.sub(r"\\(.)", r"\1", found[1]) if found[2] is None else found[2]
+        for found in _ARRAY_ITEM.finditer(text)
+    ]
+    return "|".join(name for name in names if name != "NULL") or None
+
+
+_KIND = loading.Kind(RECIPIENT_FORMAT, tables.RECIPIENTS, tables.RECIPIENT_REJECTS, _RecipientNormaliser)

@@ -1,0 +1,232 @@
+"""Reading filed text into values: clean text, amounts, years, dates, flags and counts.
+
+A value that can't be read becomes null and is counted; nothing is guessed. All functions take and give whole
+columns. Values that repeat a lot (dates, years, flags) are read once for each distinct text.
+"""
+
+from __future__ import annotations
+
+import datetime
+import html
+import html.entities
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sbir_toolkit.sources.formats import NULL_TOKENS
+
+_LONGEST_TOKEN = max(map(len, NULL_TOKENS))
+_ENTITY = r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);"
+_CARRIAGE_RETURN = "_x000D_"  # how Excel writes a carriage return into XML
+
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_TIME = r"[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?(?:Z|[+-]\d{2}(?::?\d{2})?))?"
+_ISO_DATE = re.compile(rf"(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:{_TIME})?")
+_US_DATE = re.compile(r"(\d{1,2})([/-])(\d{1,2})\2(\d{4})")
+_LONG_DATE = re.compile(r"([A-Za-z]{3,9})\.? +(\d{1,2}),? +(\d{4})")
+_FLAGS = {
+    **dict.fromkeys(("y", "yes", "t", "true", "1"), True),
+    **dict.fromkeys(("n", "no", "f", "false", "0"), False),
+    **dict.fromkeys(("u", "unknown", "unavailable"), None),
+}
+
+
+def clean_text(values: pa.Array) -> tuple[pa.Array, int]:
+    """Trim text, decode HTML entities, and make what stands for nothing null.
+
+    Parameters
+    ----------
+    values : pyarrow.StringArray
+        As filed.
+
+    Returns
+    -------
+    pyarrow.StringArray, int
+        The clean text, and how many values had entities.
+
+    Examples
+    --------
+    >>> clean_text(pa.array([" Smith &amp; Sons ", "N/A", "Nancy Null"]))[0].to_pylist()
+    ['Smith & Sons', None, 'Nancy Null']
+    """
+    values, decoded = _decode_entities(values)
+    values = pc.utf8_trim_whitespace(values)
+    short = pc.if_else(pc.less_equal(pc.binary_length(values), _LONGEST_TOKEN), values, None)
+    is_token = pc.is_in(pc.ascii_lower(short), value_set=pa.array(NULL_TOKENS))
+    if pc.any(is_token).as_py():
+        values = pc.if_else(is_token, None, values)
+    return values, decoded
+
+
+def map_distinct(values: pa.Array, function: Callable[[str], object], kind: pa.DataType) -> pa.Array:
+    """Apply a function to each distinct text of a column; null stays null.
+
+    Parameters
+    ----------
+    values : pyarrow.StringArray
+        The column.
+    function
+        From a text to a value, or to None.
+    kind
+        The type of the result.
+
+    Returns
+    -------
+    pyarrow.Array
+        Of type `kind`, as long as `values`.
+    """
+    encoded = values.dictionary_encode()
+    mapped = pa.array([function(text) for text in encoded.dictionary.to_pylist()], type=kind)
+    return mapped.take(encoded.indices)
+
+
+def read_dates(values: pa.Array) -> pa.Array:
+    """Read dates: `2017-07-31`, also with a time, `07/31/2017`, `07-31-2017` and `July 31, 2017`.
+
+    The day never comes before the month.
+
+    Parameters
+    ----------
+    values : pyarrow.StringArray
+        Clean text.
+
+    Returns
+    -------
+    pyarrow.Date32Array
+        Null where the text is no date, or one outside 1900..2100.
+    """
+    return map_distinct(values, _read_date, pa.date32())
+
+
+def read_years(values: pa.Array) -> pa.Array:
+    """Read years such as `2016` and `2016.0`.
+
+    Returns
+    -------
+    pyarrow.Int64Array
+        Null where the text is no year in 1970..2100.
+    """
+    return map_distinct(values, _read_year, pa.int64())
+
+
+def read_flags(values: pa.Array) -> pa.Array:
+    """Read yes and no in the spellings in use; `U` and `Unavailable` are null.
+
+    Returns
+    -------
+    pyarrow.BooleanArray
+    """
+    return map_distinct(values, lambda text: _FLAGS.get(text.lower()), pa.bool_())
+
+
+def is_unknown_flag(values: pa.Array) -> pa.Array:
+    """Tell which texts say neither yes nor no nor that it isn't known."""
+    return map_distinct(values, lambda text: text.lower() not in _FLAGS, pa.bool_())
+
+
+def read_amounts(values: pa.Array) -> pa.Array:
+    """Read amounts of money, with or without dollar sign, commas, blanks and apostrophes.
+
+    Parameters
+    ----------
+    values : pyarrow.StringArray
+        Clean text.
+
+    Returns
+    -------
+    pyarrow.DoubleArray
+        US dollars; null where the text is no amount.
+
+    Examples
+    --------
+    >>> read_amounts(pa.array(["$1,000,000.50", "'139,882'", "about 5"])).to_pylist()
+    [1000000.5, 139882.0, None]
+    """
+    return _read_numbers(pc.replace_substring_regex(values, r"[$,'\s]", ""))
+
+
+def read_counts(values: pa.Array) -> pa.Array:
+    """Read counts such as `34`, `34.0` and `1,200`; a negative one is null.
+
+    Returns
+    -------
+    pyarrow.DoubleArray
+    """
+    numbers = _read_numbers(pc.replace_substring_regex(values, r"[,\s]", ""))
+    return pc.if_else(pc.greater_equal(numbers, 0), numbers, None)
+
+
+def count_lost(before: pa.Array, after: pa.Array) -> int:
+    """Count the values that had a text and became null."""
+    return int(after.null_count - before.null_count)
+
+
+def _decode_entities(values: pa.Array) -> tuple[pa.Array, int]:
+    suspects = pc.or_(pc.match_substring(values, "&"), pc.match_substring(values, _CARRIAGE_RETURN))
+    if not pc.any(suspects).as_py():
+        return values, 0
+    at = np.flatnonzero(pc.fill_null(suspects, False).to_numpy(zero_copy_only=False))
+    texts = values.take(pa.array(at))
+    is_coded = pc.or_(pc.match_substring_regex(texts, _ENTITY), pc.match_substring(texts, _CARRIAGE_RETURN))
+    at = at[is_coded.to_numpy(zero_copy_only=False)]
+    if not len(at):
+        return values, 0
+    plain = pa.array([_decode(text) for text in texts.filter(is_coded).to_pylist()], pa.string())
+    is_replaced = np.zeros(len(values), dtype=bool)
+    is_replaced[at] = True
+    return pc.replace_with_mask(values, pa.array(is_replaced), plain), len(at)
+
+
+def _decode(text: str) -> str:
+    """Decode entities until there are none; some files encode twice."""
+    text = text.replace(_CARRIAGE_RETURN, "")
+    while (plain := re.sub(_ENTITY, _decode_entity, text)) != text:
+        text = plain
+    return text
+
+
+def _decode_entity(entity: re.Match[str]) -> str:
+    is_known = entity[1].startswith("#") or entity[1] + ";" in html.entities.html5
+    return html.unescape(entity[0]) if is_known else entity[0]
+
+
+def _read_numbers(values: pa.Array) -> pa.Array:
+    is_number = pc.match_substring_regex(values, r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$")
+    return pc.if_else(is_number, pc.ascii_ltrim(values, "+"), None).cast(pa.float64())
+
+
+def _read_year(text: str) -> int | None:
+    digits = re.fullmatch(r"([0-9]{4})(?:\.0*)?", text)
+    year = int(digits[1]) if digits else 0
+    return year if 1970 <= year <= 2100 else None
+
+
+def _read_date(text: str) -> datetime.date | None:
+    if found := _ISO_DATE.fullmatch(text):
+        year, month, day = found[1], found[2], found[3]
+    elif found := _US_DATE.fullmatch(text):
+        month, day, year = found[1], found[3], found[4]
+    elif found := _LONG_DATE.fullmatch(text):
+        month, day, year = str(_month_number(found[1])), found[2], found[3]
+    else:
+        return None
+    try:
+        date = datetime.date(int(year), int(month), int(day))
+    except ValueError:
+        return None
+    return date if 1900 <= date.year <= 2100 else None
+
+
+def _month_number(name: str) -> int:
+    """Give the number of a month from its English name or its first three letters; 0 when it is none."""
+    short = name.lower()
+    for number, month in enumerate(_MONTHS, start=1):
+        if short in {month, month[:3]} or (short == "sept" and month == "september"):
+            return number
+    return 0
