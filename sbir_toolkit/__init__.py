@@ -1,1 +1,117 @@
-"""sbir_toolkit."""
+"""Which federal recipients are behind the SBIR/STTR awards, how sure is that, and how long does it take.
+
+What a notebook needs is named here and nowhere else. Importing the package is cheap: a name's room, and the
+libraries behind it, are loaded when the name is first used.
+
+Words are used in one sense throughout. An *award* names a *company*; the company is linked to a *recipient*
+by a *tier* (what found it), with a *match probability* and a *decision* (accept, review, reject). A *gate*
+holds a *metric* against thresholds and gives a *verdict*. A *run* is one passage through the *stages*, each
+of which is a notebook.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sbir_toolkit.enrichment import enrich_awards, prepare_index
+    from sbir_toolkit.errors import ToolkitError
+    from sbir_toolkit.matching import (
+        build_index,
+        explain_match,
+        match_companies,
+        measure_accuracy,
+        open_index,
+    )
+    from sbir_toolkit.params import Params, load_params
+    from sbir_toolkit.performance import (
+        History,
+        chunk_figures,
+        find_alerts,
+        judge_stages,
+        measure_run,
+        recommend,
+    )
+    from sbir_toolkit.pipeline.match import match_awards
+    from sbir_toolkit.pipeline.workspace import open_stage
+    from sbir_toolkit.quality import decide, evaluate_gates, measure_quality
+    from sbir_toolkit.reports import charts, show_table, summarize_funding
+    from sbir_toolkit.sources import load_awards, load_recipients, read_awards, read_recipients
+    from sbir_toolkit.sources.synthetic import write_synthetic
+
+_HOMES = {
+    "History": "performance",
+    "Params": "params",
+    "ToolkitError": "errors",
+    "build_index": "matching",
+    "charts": "reports",
+    "chunk_figures": "performance",
+    "decide": "quality",
+    "enrich_awards": "enrichment",
+    "evaluate_gates": "quality",
+    "explain_match": "matching",
+    "find_alerts": "performance",
+    "judge_stages": "performance",
+    "load_awards": "sources",
+    "load_params": "params",
+    "load_recipients": "sources",
+    "match_awards": "pipeline.match",
+    "match_companies": "matching",
+    "measure_accuracy": "matching",
+    "measure_quality": "quality",
+    "measure_run": "performance",
+    "open_index": "matching",
+    "open_stage": "pipeline.workspace",
+    "prepare_index": "enrichment",
+    "read_awards": "sources",
+    "read_recipients": "sources",
+    "recommend": "performance",
+    "show_table": "reports",
+    "summarize_funding": "reports",
+    "write_synthetic": "sources.synthetic",
+}
+
+__all__ = [
+    "History",
+    "Params",
+    "ToolkitError",
+    "build_index",
+    "charts",
+    "chunk_figures",
+    "decide",
+    "enrich_awards",
+    "evaluate_gates",
+    "explain_match",
+    "find_alerts",
+    "judge_stages",
+    "load_awards",
+    "load_params",
+    "load_recipients",
+    "match_awards",
+    "match_companies",
+    "measure_accuracy",
+    "measure_quality",
+    "measure_run",
+    "open_index",
+    "open_stage",
+    "prepare_index",
+    "read_awards",
+    "read_recipients",
+    "recommend",
+    "show_table",
+    "summarize_funding",
+    "write_synthetic",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sbir_toolkit' has no name '{name}'; it has {', '.join(__all__)}")
+    value = getattr(importlib.import_module(f"sbir_toolkit.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

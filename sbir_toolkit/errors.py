@@ -1,8 +1,9 @@
 """Every error the toolkit raises on purpose.
 
-There is one base, `ToolkitError`, so that a caller can tell "the toolkit refuses, and says why" from a bug. A message always
-answers five questions in this order: what went wrong, where, what was expected, what was found, what to do next.
-`explain` puts those answers into one readable block, so no message forgets one of them.
+There is one base, `ToolkitError`, so that a caller can tell "the toolkit refuses, and says why" from a bug.
+A message always answers five questions in this order: what went wrong, where, what was expected, what was
+found, what to do next. `explain` puts those answers into one readable block, so no message forgets one of
+them.
 
 Each class carries the exit code that the command line ends with.
 """
@@ -81,7 +82,9 @@ class BusyError(ToolkitError):
     """Another living process owns what this one needs to write."""
 
 
-def explain(what: str, *, where: object = None, expected: object = None, got: object = None, todo: str = "") -> str:
+def explain(
+    what: str, *, where: object = None, expected: object = None, got: object = None, todo: str = ""
+) -> str:
     """Put the answers a reader of an error needs into one block of text.
 
     Parameters
@@ -102,8 +105,15 @@ def explain(what: str, *, where: object = None, expected: object = None, got: ob
 
     Examples
     --------
-    >>> print(explain("the file has no header", where="awards.csv", expected="42 column names", got="an empty file",
-    ...               todo="download it again"))
+    >>> print(
+    ...     explain(
+    ...         "the file has no header",
+    ...         where="awards.csv",
+    ...         expected="42 column names",
+    ...         got="an empty file",
+    ...         todo="download it again",
+    ...     )
+    ... )
     the file has no header
       where:    awards.csv
       expected: 42 column names

@@ -1,11 +1,12 @@
 """Measuring: spans of work and samples of a process tree, written as events.
 
-A *span* says that one phase of one stage ran from here to there, on so many rows, and what CPU time it took. A *sample* says how much
-memory a whole process tree held at one moment, with shared pages counted once (PSS), and how much CPU time it had used so far.
-Both are lines of the run's `events.ndjson`; figures, progress and status are read from there and kept nowhere else.
+A *span* says that one phase of one stage ran from here to there, on so many rows, and what CPU time it took.
+A *sample* says how much memory a whole process tree held at one moment, with shared pages counted once (PSS),
+and how much CPU time it had used so far. Both are lines of the run's `events.ndjson`; figures, progress and
+status are read from there and kept nowhere else.
 
-Library code only says `with phase("normalise", rows=n):`. Where the events go is decided once per process (`record_to`);
-nowhere, unless somebody asked.
+Library code only says `with phase("normalise", rows=n):`. Where the events go is decided once per process
+(`record_to`); nowhere, unless somebody asked.
 """
 
 from __future__ import annotations
@@ -70,7 +71,12 @@ def phase(name: str, rows: int | None = None) -> Iterator[Span]:
         To set `rows` or `details` on.
     """
     span = Span(rows=rows)
-    started, cpu = time.time(), time.process_time()
+    # The main thread's phases own the process's CPU time; a worker thread's only its own, or it would count
+    # twice.
+    cpu_clock = (
+        time.process_time if threading.current_thread() is threading.main_thread() else time.thread_time
+    )
+    started, cpu = time.time(), cpu_clock()
     clock = time.perf_counter()
     is_done = False
     try:
@@ -82,10 +88,10 @@ def phase(name: str, rows: int | None = None) -> Iterator[Span]:
             phase=name,
             started=started,
             elapsed_s=time.perf_counter() - clock,
-            cpu_s=time.process_time() - cpu,
+            cpu_s=cpu_clock() - cpu,
             rows=span.rows,
             is_done=is_done,
-            **span.details,
+            details=span.details,
         )
 
 

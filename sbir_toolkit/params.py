@@ -1,9 +1,10 @@
 """Parameters: one frozen, typed object, built once from one file.
 
-Every number that decides something anywhere in the toolkit is a field here, with its unit and its default. A file under
-`params/` overrides defaults; `extends:` names the file it builds on; `-p key=value` on the command line overrides the
-file. An unknown key or a wrong type is refused with the file, the key, what was expected and what was found, before
-anything runs. The resolved object is frozen into each run, so a run can say what it was told.
+Every number that decides something anywhere in the toolkit is a field here, with its unit and its default. A
+file under `params/` overrides defaults; `extends:` names the file it builds on; `-p key=value` on the command
+line overrides the file. An unknown key or a wrong type is refused with the file, the key, what was expected
+and what was found, before anything runs. The resolved object is frozen into each run, so a run can say what
+it was told.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Synthetic(_Section):
 class Limits(_Section):
     """What the machine may be asked for."""
 
-    memory_mb: int = Field(2_000, ge=256, description="Memory of the whole process tree, in MB; sizes the chunks.")
+    memory_mb: int = Field(
+        2_000, ge=256, description="Memory of the whole process tree, in MB; sizes the chunks."
+    )
     read_rows: int = Field(50_000, ge=1, description="Records read and written at once.")
 
 
@@ -53,10 +56,12 @@ class Compute(_Section):
     scheduler: str = Field(
         "threads",
         pattern=r"^(threads|processes|distributed|tcp://.+|tls://.+)$",
-        description="threads, processes, distributed (a cluster on this machine), or the address of a cluster.",
+        description="threads, processes, distributed (a cluster of this machine), or a cluster's address.",
     )
     workers: int = Field(0, ge=0, description="Workers at once; 0: one for each core.")
-    chunk_companies: int = Field(0, ge=0, description="Distinct companies in a chunk; 0: from limits.memory_mb.")
+    chunk_companies: int = Field(
+        0, ge=0, description="Distinct companies in a chunk; 0: from limits.memory_mb."
+    )
 
 
 class Matching(_Section):
@@ -64,9 +69,16 @@ class Matching(_Section):
 
     accept_probability: Share = Field(0.90, ge=0, le=1, description="Accept at or above this probability.")
     review_probability: Share = Field(0.40, ge=0, le=1, description="Show to a person at or above this one.")
-    min_margin: Share = Field(0.20, ge=0, le=1, description="Accept only if this much ahead of the runner-up.")
+    min_margin: Share = Field(
+        0.20, ge=0, le=1, description="Accept only if this much ahead of the runner-up."
+    )
     max_candidates: int = Field(20, ge=1, description="Candidates scored for each company.")
-    max_word_postings: int = Field(2_000, ge=1, description="A word in more names than this finds no candidates.")
+    min_word_overlap: Share = Field(
+        0.30, ge=0, le=1, description="Share of words in common that makes a candidate."
+    )
+    max_word_postings: int = Field(
+        2_000, ge=1, description="A word in more names than this finds no candidates."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Matching:
@@ -143,7 +155,7 @@ class Alerts(_Section):
     stage_elapsed_s: float = Field(900.0, gt=0, description="One stage took longer, in seconds.")
     peak_mb: float = Field(8_000.0, gt=0, description="One stage's process tree used more memory, in MB.")
     slowdown_share: float = Field(
-        0.25, gt=0, description="A stage's cost per row rose by this share over its history."
+        0.15, gt=0, description="A stage's cost per row rose by this share over its history."
     )
 
 
@@ -163,7 +175,7 @@ class Performance(_Section):
         description="Earlier runs whose rows differ by more than this share aren't comparable.",
     )
     fence_sigmas: float = Field(
-        4.0,
+        3.0,
         gt=0,
         le=20,
         description="A run this many robust standard deviations above its history is outside.",
@@ -208,7 +220,9 @@ class Params(_Section):
         value: Any = self.model_dump(mode="json")
         for part in key.split("."):
             if not isinstance(value, dict) or part not in value:
-                raise ParameterError(explain(f"there is no parameter '{key}'", expected="a key of params/base.yml"))
+                raise ParameterError(
+                    explain(f"there is no parameter '{key}'", expected="a key of params/base.yml")
+                )
             value = value[part]
         return value
 
@@ -225,7 +239,8 @@ def load_params(path: str | os.PathLike[str] | None = None, overrides: Iterable[
     path
         A YAML file, such as `params/sample.yml`. None: the defaults.
     overrides
-        `key=value` pairs with dotted keys; the value is read as YAML. Paths in them are relative to the current folder.
+        `key=value` pairs with dotted keys; the value is read as YAML. Paths in them are relative to the
+        current folder.
 
     Returns
     -------
@@ -259,7 +274,9 @@ def _read_file(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as wrong:
         raise ParameterError(
-            explain("the parameters file can't be read", where=path, got=wrong, todo="name a file under params/")
+            explain(
+                "the parameters file can't be read", where=path, got=wrong, todo="name a file under params/"
+            )
         ) from wrong
     except yaml.YAMLError as wrong:
         raise ParameterError(explain("the parameters file isn't YAML", where=path, got=wrong)) from wrong
@@ -267,7 +284,12 @@ def _read_file(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         values = {}
     if not isinstance(values, dict):
         raise ParameterError(
-            explain("the parameters file holds no keys", where=path, expected="key: value", got=type(values).__name__)
+            explain(
+                "the parameters file holds no keys",
+                where=path,
+                expected="key: value",
+                got=type(values).__name__,
+            )
         )
     base = values.pop("extends", None)
     if base is None:
@@ -289,12 +311,16 @@ def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ParameterError(
-            explain("an override isn't of the form key=value", where=f"-p {override}", expected="-p key=value")
+            explain(
+                "an override isn't of the form key=value", where=f"-p {override}", expected="-p key=value"
+            )
         )
     try:
         value = yaml.safe_load(text) if text else None
     except yaml.YAMLError as wrong:
-        raise ParameterError(explain("the value of an override isn't YAML", where=f"-p {override}", got=wrong)) from wrong
+        raise ParameterError(
+            explain("the value of an override isn't YAML", where=f"-p {override}", got=wrong)
+        ) from wrong
     *parents, last = key.split(".")
     if last == "path" and isinstance(value, str) and "://" not in value:
         value = str(Path(value).expanduser().absolute())
@@ -315,7 +341,9 @@ def _describe(wrong: ValidationError, where: str) -> str:
         else:
             what, expected = f"the parameter '{key}' is wrong", error["msg"]
         got = json.dumps(error["input"], default=str) if error["type"] != "value_error" else None
-        blocks.append(explain(what, where=f"{where}, key {key}", expected=expected, got=got, todo="see params/base.yml"))
+        blocks.append(
+            explain(what, where=f"{where}, key {key}", expected=expected, got=got, todo="see params/base.yml")
+        )
     return "\n".join(blocks)
 
 

@@ -1,9 +1,10 @@
 """Files that are either whole or not there.
 
-A process can die between any two instructions, so nothing the toolkit keeps is written in place. It is written to a temporary
-name in the same folder, flushed to the disk, renamed over the final name, and the folder is flushed; after that the file is
-whole under its name, before it the old one (or none) is. `atomic_path` does this for any writer, and the other writers
-here go through it. What a file holds is known by its digest (`digest_file`), never by its time stamp.
+A process can die between any two instructions, so nothing the toolkit keeps is written in place. It is
+written to a temporary name in the same folder, flushed to the disk, renamed over the final name, and the
+folder is flushed; after that the file is whole under its name, before it the old one (or none) is.
+`atomic_path` does this for any writer, and the other writers here go through it. What a file holds is known
+by its digest (`digest_file`), never by its time stamp.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 
 @contextlib.contextmanager
 def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
-    """Give a `pyarrow.parquet.ParquetWriter` whose file appears under `path` only when the block ends well."""
+    """Give a `pyarrow.parquet.ParquetWriter` whose file appears under `path` when the block ends well."""
     import pyarrow.parquet as pq
 
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -150,8 +151,8 @@ def digest_value(value: Any) -> str:
 def locked(path: Path, what: str, *, wait_s: float = 0.0) -> Iterator[None]:
     """Own a lock file while the block runs.
 
-    The operating system frees the lock when its owner dies, so a stale one can't be left behind. The owner's process id
-    stands in a file beside it, for the message to whom it refuses.
+    The operating system frees the lock when its owner dies, so a stale one can't be left behind. The owner's
+    process id stands in a file beside it, for the message to whom it refuses.
 
     Raises
     ------

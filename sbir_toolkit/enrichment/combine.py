@@ -1,0 +1,219 @@
+"""Combining: parts to one table of companies, companies back to awards, and proof that nothing was lost.
+
+The parts are read in the plan's order, so the combined table is the same whatever order they were made in.
+The awards are read in batches and written in their own order, each with its company's match: as many rows out
+as in, each key once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sbir_toolkit.enrichment.companies import FIELDS, company_ids, read_batches
+from sbir_toolkit.errors import ContractError, explain
+from sbir_toolkit.meter import phase
+from sbir_toolkit.storage import parquet_writer, write_parquet
+from sbir_toolkit.tables import (
+    COMPANY_MATCHES,
+    ENRICHED_AWARDS,
+    MATCHES,
+    REVIEW_CANDIDATES,
+    Table,
+)
+
+_FROM_RECIPIENT = {
+    "recipient_name": "recipient_name",
+    "uei": "recipient_uei",
+    "duns": "recipient_duns",
+    "cage": "recipient_cage",
+    "parent_uei": "recipient_parent_uei",
+    "parent_name": "recipient_parent_name",
+    "city": "recipient_city",
+    "state": "recipient_state",
+    "zip5": "recipient_zip5",
+    "country": "recipient_country",
+}
+
+
+@dataclass(frozen=True)
+class MatchTables:
+    """Where the results of matching stand."""
+
+    companies: Path
+    company_matches: Path
+    matches: Path
+    enriched_awards: Path
+    review_candidates: Path
+
+
+def combine_parts(parts: list[Path], out: Path) -> int:
+    """Put the parts together, in their order; returns the number of companies."""
+    rows = 0
+    with phase("combine") as span, parquet_writer(out, COMPANY_MATCHES.arrow_schema) as writer:
+        for part in parts:
+            table = pq.read_table(part)
+            writer.write_table(table)
+            rows += table.num_rows
+        span.rows = rows
+    return rows
+
+
+def join_awards(awards: Path, recipients: Path, tables: MatchTables, *, batch_rows: int) -> int:
+    """Give every award its company's match, in the awards' order.
+
+    Parameters
+    ----------
+    awards, recipients
+        Parquet of the contracts `awards` and `recipients`.
+    tables
+        `companies` and `company_matches` are read; `matches` and `enriched_awards` are written.
+    batch_rows
+        Awards worked on at once.
+
+    Returns
+    -------
+    int
+        The number of awards.
+
+    Raises
+    ------
+    ContractError
+        When an award's company has no match: the companies weren't made from these awards.
+    """
+    company_matches = pq.read_table(tables.company_matches).to_pandas().set_index("company_id")
+    accepted = company_matches.loc[company_matches["decision"] == "accept", "recipient_id"].dropna().unique()
+    details = _recipient_details(recipients, pa.array(accepted, pa.string()), batch_rows)
+    award_columns = [name for name in ENRICHED_AWARDS.names if name in pq.read_schema(awards).names]
+    rows = 0
+    with (
+        phase("join") as span,
+        parquet_writer(tables.matches, MATCHES.arrow_schema) as matches_writer,
+        parquet_writer(tables.enriched_awards, ENRICHED_AWARDS.arrow_schema) as enriched_writer,
+    ):
+        for batch in read_batches(awards, award_columns, batch_rows):
+            found = _match_of_each(batch, company_matches)
+            matches = pd.concat([batch[["award_id", "company"]], found[MATCHES.names[2:]]], axis=1)
+            matches_writer.write_table(MATCHES.arrow(matches))
+            enriched_writer.write_table(ENRICHED_AWARDS.arrow(_enriched(batch, found, details)))
+            rows += len(batch)
+        span.rows = rows
+    return rows
+
+
+def write_review_candidates(awards: Path, tables: MatchTables, *, batch_rows: int) -> int:
+    """List the companies that a person should look at, those with the largest sums first."""
+    with phase("review") as span:
+        companies = pq.read_table(tables.companies).to_pandas()
+        matches = pq.read_table(tables.company_matches).to_pandas()
+        review = matches[matches["decision"] == "review"].merge(
+            companies, on="company_id", validate="one_to_one"
+        )
+        dollars = _dollars_by_company(awards, set(review["company_id"]), batch_rows)
+        review["awards_usd"] = review["company_id"].map(dollars).astype("float64")
+        review = review.sort_values(
+            ["awards_usd", "company_id"], ascending=[False, True], na_position="last", ignore_index=True
+        )
+        write_parquet(tables.review_candidates, REVIEW_CANDIDATES.arrow(review[REVIEW_CANDIDATES.names]))
+        span.rows = len(review)
+    return len(review)
+
+
+def check_conserved(awards: Path, result: Path, table: Table) -> None:
+    """Prove that a result has each award once, in the awards' order.
+
+    Raises
+    ------
+    ContractError
+        Naming the first award that differs.
+    """
+    with pq.ParquetFile(awards) as before, pq.ParquetFile(result) as after:
+        if before.metadata.num_rows != after.metadata.num_rows:
+            raise ContractError(
+                explain(
+                    f"awards were lost or doubled in '{table.name}'",
+                    where=result,
+                    expected=f"{before.metadata.num_rows:,} awards",
+                    got=f"{after.metadata.num_rows:,}",
+                )
+            )
+        left = pa.chunked_array(
+            [batch["award_id"] for batch in before.iter_batches(columns=["award_id"])], pa.string()
+        )
+        right = pa.chunked_array(
+            [batch["award_id"] for batch in after.iter_batches(columns=["award_id"])], pa.string()
+        )
+        if not left.equals(right):
+            at = pc.index(pc.not_equal(left, right), True).as_py()
+            raise ContractError(
+                explain(
+                    f"'{table.name}' isn't in the awards' order",
+                    where=f"{result}, row {at + 1}",
+                    expected=left[at].as_py(),
+                    got=right[at].as_py(),
+                )
+            )
+
+
+def _match_of_each(batch: pd.DataFrame, company_matches: pd.DataFrame) -> pd.DataFrame:
+    ids = company_ids(batch[list(FIELDS)])
+    positions = company_matches.index.get_indexer(pd.Index(ids))
+    if (positions < 0).any():
+        strangers = batch.loc[positions < 0, ["award_id", "company"]]
+        raise ContractError(
+            explain(
+                "some awards belong to no matched company",
+                expected="companies made from these very awards",
+                got=f"{len(strangers)} award(s), such as {strangers.iloc[0].tolist()}",
+                todo="run the stage again from the start (--fresh)",
+            ),
+            rows=strangers,
+        )
+    return company_matches.iloc[positions].reset_index(drop=True).set_axis(batch.index)
+
+
+def _enriched(batch: pd.DataFrame, found: pd.DataFrame, details: pd.DataFrame) -> pd.DataFrame:
+    is_accepted = found["decision"] == "accept"
+    recipient_id = found["recipient_id"].where(is_accepted)
+    of_each = details.reindex(recipient_id).set_axis(batch.index)
+    return pd.concat(
+        [
+            batch,
+            found[["decision", "tier"]],
+            found["match_probability"],
+            recipient_id.rename("recipient_id"),
+            of_each,
+        ],
+        axis=1,
+    )
+
+
+def _recipient_details(recipients: Path, wanted: pa.Array, batch_rows: int) -> pd.DataFrame:
+    columns = ["recipient_id", *_FROM_RECIPIENT]
+    with phase("look up recipients"), contextlib.ExitStack() as stack:
+        file = stack.enter_context(pq.ParquetFile(recipients))
+        found = [
+            pa.Table.from_batches([batch]).filter(pc.is_in(batch["recipient_id"], value_set=wanted))
+            for batch in file.iter_batches(batch_size=batch_rows, columns=columns)
+        ]
+        schema = pa.schema([file.schema_arrow.field(name) for name in columns])
+        table = pa.concat_tables([schema.empty_table(), *(part.select(columns) for part in found)])
+    details: pd.DataFrame = table.to_pandas().set_index("recipient_id").rename(columns=_FROM_RECIPIENT)
+    return details
+
+
+def _dollars_by_company(awards: Path, wanted: set[str], batch_rows: int) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for batch in read_batches(awards, [*FIELDS, "award_usd"], batch_rows):
+        by_company = batch["award_usd"].fillna(0.0).groupby(company_ids(batch).to_numpy()).sum()
+        for company_id, dollars in by_company.items():
+            if company_id in wanted:
+                sums[str(company_id)] = sums.get(str(company_id), 0.0) + float(np.round(dollars, 2))
+    return sums

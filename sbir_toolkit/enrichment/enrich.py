@@ -1,0 +1,154 @@
+"""From two stored tables to matched awards: the steps of enrichment in their order.
+
+Nothing here holds a whole input. The recipient index is built once for a recipients' file and kept in the
+store under a key that says what it was built from; the committed chunks are kept there too, so an interrupted
+or repeated run starts from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sbir_toolkit.enrichment.combine import (
+    MatchTables,
+    check_conserved,
+    combine_parts,
+    join_awards,
+    write_review_candidates,
+)
+from sbir_toolkit.enrichment.companies import collapse_awards
+from sbir_toolkit.enrichment.execute import execute_chunks, worker_count
+from sbir_toolkit.enrichment.journal import Journal
+from sbir_toolkit.enrichment.plan import plan_chunks
+from sbir_toolkit.matching import build_index, open_index
+from sbir_toolkit.meter import phase
+from sbir_toolkit.params import Params
+from sbir_toolkit.storage import digest_file, digest_value, locked
+from sbir_toolkit.tables import ENRICHED_AWARDS, MATCHES
+from sbir_toolkit.versions import code_digest, library_versions
+
+_LIBRARIES = ("numpy", "pandas", "pyarrow", "rapidfuzz")
+_WAIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Enriched:
+    """What enrichment did, and where the tables are."""
+
+    tables: MatchTables
+    awards: int
+    companies: int
+    chunks: int
+    chunks_reused: int
+    decisions: dict[str, int]
+    plan: str
+
+    def __repr__(self) -> str:
+        decisions = ", ".join(f"{count:,} {name}" for name, count in self.decisions.items())
+        return (
+            f"{self.awards:,} awards of {self.companies:,} distinct companies: {decisions}\n"
+            f"{self.chunks} chunk(s), {self.chunks_reused} of them committed before; {self.plan}"
+        )
+
+    def _repr_html_(self) -> str:
+        return "<p>" + "<br>".join(escape(line) for line in repr(self).splitlines()) + "</p>"
+
+
+def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, params: Params) -> Enriched:
+    """Match every award's company to a recipient and join the result back to the awards.
+
+    Parameters
+    ----------
+    awards, recipients
+        Parquet of the contracts `awards` and `recipients`.
+    folder
+        Where the result tables go.
+    store
+        Where the index and the committed chunks are kept from run to run.
+    params
+        The run's parameters.
+
+    Returns
+    -------
+    Enriched
+        Counts, and the paths of the tables companies, company_matches, matches, enriched_awards and
+        review_candidates.
+
+    Raises
+    ------
+    ContractError
+        When awards would be lost, doubled or out of order.
+    """
+    tables = MatchTables(
+        **{
+            name: folder / f"{name}.parquet"
+            for name in ("companies", "company_matches", "matches", "enriched_awards", "review_candidates")
+        }
+    )
+    batch_rows = params.limits.read_rows
+    companies = collapse_awards(awards, tables.companies, batch_rows=batch_rows)
+    index = prepare_index(recipients, store, params)
+    depends_on = _depends_on(index, params)
+    home = store / "matching" / digest_value(depends_on)[7:23]
+    plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
+    with locked(home / "writer.lock", "these companies and recipients", wait_s=_WAIT_S):
+        journal = Journal(home)
+        before = len(journal.committed([chunk.key for chunk in plan.chunks]))
+        with phase("match", rows=companies):
+            execute_chunks(
+                plan.chunks,
+                tables.companies,
+                index,
+                journal,
+                compute=params.compute,
+                matching=params.matching,
+            )
+        combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
+    rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
+    write_review_candidates(awards, tables, batch_rows=batch_rows)
+    check_conserved(awards, tables.matches, MATCHES)
+    check_conserved(awards, tables.enriched_awards, ENRICHED_AWARDS)
+    return Enriched(
+        tables, rows, companies, len(plan.chunks), before, _decisions(tables.matches), plan.reason
+    )
+
+
+def prepare_index(recipients: Path, store: Path, params: Params) -> Path:
+    """Find the recipient index in the store, or build it there; returns its folder.
+
+    Its name is a digest of the recipients' content, the parameters of matching and the code that builds it.
+    """
+    key = digest_value(
+        {
+            "recipients": digest_file(recipients),
+            "matching": params.matching.model_dump(mode="json"),
+            "code": code_digest("matching"),
+            "libraries": library_versions(_LIBRARIES),
+        }
+    )[7:23]
+    folder = store / "index" / key
+    with locked(store / "index" / f"{key}.lock", "this recipient index", wait_s=_WAIT_S):
+        if not folder.exists():
+            build_index(recipients, folder, params.matching)
+    open_index(folder)
+    return folder
+
+
+def _depends_on(index: Path, params: Params) -> dict[str, str]:
+    return {
+        "index": index.name,
+        "matching": digest_value(params.matching.model_dump(mode="json")),
+        "code": code_digest("matching"),
+        "libraries": digest_value(library_versions(_LIBRARIES)),
+    }
+
+
+def _decisions(matches: Path) -> dict[str, int]:
+    counts = pc.value_counts(pq.read_table(matches, columns=["decision"])["decision"]).to_pylist()
+    found = {str(item["values"]): int(item["counts"]) for item in counts}
+    return {name: found.get(name, 0) for name in ("accept", "review", "reject")}

@@ -1,0 +1,208 @@
+"""Executing the chunks with Dask: each one by itself, committed once.
+
+Workers get a path to the index and a range of rows, never data: they open the memory-mapped index, match
+their companies, and write their part whole. The process that started them is the only writer of the journal,
+and appends a chunk's line when its part is there. So a killed worker costs the chunk it was at, a killed
+parent costs the chunks under way, and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sbir_toolkit.enrichment.journal import Commit, Journal
+from sbir_toolkit.enrichment.plan import Chunk
+from sbir_toolkit.errors import StageError, explain
+from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
+from sbir_toolkit.meter import emit
+from sbir_toolkit.params import Compute, Matching
+from sbir_toolkit.storage import digest_file, write_parquet
+from sbir_toolkit.tables import COMPANY_MATCHES
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """What a worker is told: where things are and which rows are its own."""
+
+    companies: str
+    index: str
+    part: str
+    chunk: Chunk
+    matching: Matching
+
+
+def worker_count(compute: Compute) -> int:
+    """How many chunks are worked on at once: as the parameters say, or one for each usable core."""
+    return compute.workers or len(os.sched_getaffinity(0))
+
+
+def execute_chunks(
+    chunks: tuple[Chunk, ...],
+    companies: Path,
+    index: Path,
+    journal: Journal,
+    *,
+    compute: Compute,
+    matching: Matching,
+) -> dict[str, Commit]:
+    """Match every chunk that isn't committed yet, and commit each as it ends.
+
+    Parameters
+    ----------
+    chunks
+        The plan's chunks.
+    companies, index
+        The companies' file and the recipient index's folder; every worker must see them under these paths.
+    journal
+        Where the chunks are committed.
+    compute
+        Scheduler and number of workers.
+    matching
+        The parameters of the matching.
+
+    Returns
+    -------
+    dict
+        Key to commit, for all chunks.
+
+    Raises
+    ------
+    StageError
+        When the workers died more often than the scheduler retries.
+    """
+    committed = journal.committed([chunk.key for chunk in chunks])
+    emit("chunks", total=len(chunks), committed=len(committed), rows=sum(chunk.rows for chunk in chunks))
+    missing = [chunk for chunk in chunks if chunk.key not in committed]
+    tasks = [
+        ChunkTask(str(companies), str(index), str(journal.part(chunk.key)), chunk, matching)
+        for chunk in missing
+    ]
+
+    def commit(done: Commit) -> None:
+        journal.commit(done)
+        committed[done.key] = done
+        emit(
+            "chunk",
+            chunk=done.key,
+            rows=done.rows,
+            elapsed_s=done.elapsed_s,
+            cpu_s=done.cpu_s,
+            worker=done.worker,
+        )
+
+    if tasks:
+        _run(tasks, compute, commit)
+    return committed
+
+
+def match_chunk(task: ChunkTask) -> Commit:
+    """Match one chunk's companies and write its part; runs in a worker."""
+    clock, cpu = time.perf_counter(), time.thread_time()
+    with pq.ParquetFile(task.companies) as file:
+        frame = _read_rows(file, task.chunk.start, task.chunk.stop).to_pandas()
+    matches = match_companies(frame, _opened_index(task.index), task.matching)
+    part = Path(task.part)
+    write_parquet(part, COMPANY_MATCHES.arrow(matches))
+    return Commit(
+        key=task.chunk.key,
+        rows=len(matches),
+        digest=digest_file(part),
+        elapsed_s=time.perf_counter() - clock,
+        cpu_s=time.thread_time() - cpu,
+        worker=f"{os.uname().nodename}:{os.getpid()}:{threading.get_ident()}",
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _opened_index(folder: str) -> RecipientIndex:
+    return open_index(Path(folder))
+
+
+def _read_rows(file: pq.ParquetFile, start: int, stop: int) -> pa.Table:
+    # Only the row groups that overlap the range are read.
+    groups: list[int] = []
+    first = row = 0
+    for group in range(file.num_row_groups):
+        rows = file.metadata.row_group(group).num_rows
+        if row < stop and row + rows > start:
+            first = row if not groups else first
+            groups.append(group)
+        row += rows
+    return file.read_row_groups(groups).slice(start - first, stop - start)
+
+
+def _run(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
+    if compute.scheduler in ("threads", "processes"):
+        _run_locally(tasks, compute, commit)
+    else:
+        _run_distributed(tasks, compute, commit)
+
+
+def _run_locally(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
+    import dask
+    from dask.callbacks import Callback
+
+    def committed(key: str, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
+        if isinstance(result, Commit):
+            commit(result)
+
+    delayed = [dask.delayed(match_chunk, pure=False)(dask.delayed(task, traverse=False)) for task in tasks]
+    with Callback(posttask=committed):
+        dask.compute(
+            *delayed,
+            scheduler=compute.scheduler,
+            num_workers=worker_count(compute),
+            chunksize=1,
+            optimize_graph=False,
+        )
+
+
+def _run_distributed(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
+    from distributed import KilledWorker, as_completed
+
+    with _client(compute) as client:
+        futures = [
+            client.submit(match_chunk, task, key=f"match-{task.chunk.key}", pure=False) for task in tasks
+        ]
+        try:
+            for future in as_completed(futures):
+                commit(future.result())
+                future.release()
+        except KilledWorker as died:
+            raise StageError(
+                explain(
+                    "a chunk killed its worker again and again",
+                    where=died.task,
+                    got=f"{died}",
+                    todo="give the workers more memory (limits.memory_mb) or make chunks smaller "
+                    "(compute.chunk_companies), then 'sbir-toolkit resume'",
+                )
+            ) from died
+
+
+@contextmanager
+def _client(compute: Compute) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    if compute.scheduler != "distributed":
+        with Client(compute.scheduler, timeout="30s") as client:
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=worker_count(compute), threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

@@ -1,0 +1,72 @@
+"""The journal: which chunks are done, and proof that they are.
+
+The line is the commit. A chunk's part file is written whole under a name made from the chunk's key; then one
+line with key, rows and digest is appended and flushed. A part without a line doesn't exist. A line whose part
+is missing or has another digest is as if it had never been written, and the chunk is done again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sbir_toolkit.storage import append_line, digest_file, read_lines
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One committed chunk."""
+
+    key: str
+    rows: int
+    digest: str
+    elapsed_s: float
+    cpu_s: float
+    worker: str
+
+
+class Journal:
+    """The committed chunks of one folder.
+
+    Parameters
+    ----------
+    folder
+        Holds `journal.ndjson` and the part files; made when missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "journal.ndjson"
+        _mend_last_line(self._path)
+
+    def part(self, key: str) -> Path:
+        """Where the part of a chunk stands."""
+        return self.folder / f"part-{key}.parquet"
+
+    def committed(self, keys: list[str]) -> dict[str, Commit]:
+        """Find which of these chunks are committed, verifying each part's digest.
+
+        Returns
+        -------
+        dict
+            Key to commit, for the chunks that needn't be done again.
+        """
+        wanted = set(keys)
+        lines = {line["key"]: Commit(**line) for line in read_lines(self._path) if line.get("key") in wanted}
+        return {key: commit for key, commit in lines.items() if self._is_whole(commit)}
+
+    def commit(self, commit: Commit) -> None:
+        """Append one line and flush it; from here on the chunk is done."""
+        append_line(self._path, asdict(commit), sync=True)
+
+    def _is_whole(self, commit: Commit) -> bool:
+        part = self.part(commit.key)
+        return part.exists() and digest_file(part) == commit.digest
+
+
+def _mend_last_line(path: Path) -> None:
+    # A crash while appending leaves half a line; the next one must not be glued to it.
+    if path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")

@@ -1,0 +1,132 @@
+"""Proof that a stage left what it promised, and that a run is complete.
+
+After each stage every declared table is opened, held against its contract, counted and digested, and the
+stage's sums are checked: records read = rows kept + rows rejected, awards in = awards out, in the same order.
+At the end the certificate lists every required output with rows and digest, and says whether the run is
+complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from sbir_toolkit.enrichment import check_conserved
+from sbir_toolkit.errors import ContractError, explain
+from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder
+from sbir_toolkit.pipeline.stages import Pipeline, Stage
+from sbir_toolkit.storage import digest_file, read_json
+from sbir_toolkit.tables import TABLES
+
+
+def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
+    """Check every table that a stage declares.
+
+    Returns
+    -------
+    dict
+        Table name to rows, digest and bytes.
+
+    Raises
+    ------
+    ContractError
+        When a table is missing, unreadable, breaks its contract, or the sums don't add up.
+    """
+    outputs = {}
+    for name in stage.writes:
+        path = run.table(name)
+        if not path.exists():
+            raise ContractError(
+                explain(
+                    f"the stage '{stage.name}' didn't write the table '{name}'",
+                    where=path,
+                    todo=f"see {stage.notebook}: each declared table must be written",
+                )
+            )
+        rows = TABLES[name].check_file(path)
+        outputs[name] = {"rows": rows, "digest": digest_file(path), "bytes": path.stat().st_size}
+    check_sums(stage, run)
+    return outputs
+
+
+def check_sums(stage: Stage, run: RunFolder) -> list[str]:
+    """Check what a stage must conserve; returns each sum in words.
+
+    Raises
+    ------
+    ContractError
+        Naming the sum that doesn't add up, with its numbers.
+    """
+    recorded = read_json(run.metrics(stage.name)) if run.metrics(stage.name).exists() else {}
+    return [
+        _check_order(rule, run) if "~" in rule else _check_sum(rule, stage, run, recorded)
+        for rule in stage.conserves
+    ]
+
+
+def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw up a run's certificate from its record.
+
+    Returns
+    -------
+    dict
+        `is_complete`, `missing` (what isn't there, and why), and `outputs`, one entry for each required
+        table.
+    """
+    outputs, missing = [], []
+    for stage in pipeline.stages:
+        facts = record["stages"][stage.name]
+        if facts["status"] not in ENDED_WELL:
+            missing += [
+                {"table": table, "stage": stage.name, "why": f"{facts['status']}: {facts['reason']}"}
+                for table in stage.writes
+            ]
+            continue
+        outputs += [
+            {"table": table, "stage": stage.name, "rows": made["rows"], "digest": made["digest"]}
+            for table, made in facts["outputs"].items()
+        ]
+    return {"is_complete": not missing, "missing": missing, "outputs": outputs}
+
+
+def _check_sum(rule: str, stage: Stage, run: RunFolder, recorded: Mapping[str, Any]) -> str:
+    left, _, right = (side.strip() for side in rule.partition("="))
+    terms = [term.strip() for term in right.split("+")]
+    total, parts = _count(left, stage, run, recorded), [_count(term, stage, run, recorded) for term in terms]
+    words = f"{left} {total:,} = " + " + ".join(
+        f"{term} {part:,}" for term, part in zip(terms, parts, strict=True)
+    )
+    if total != sum(parts):
+        raise ContractError(
+            explain(
+                f"rows were lost or doubled in the stage '{stage.name}'",
+                where=run.path,
+                expected=rule,
+                got=words,
+            )
+        )
+    return words
+
+
+def _count(term: str, stage: Stage, run: RunFolder, recorded: Mapping[str, Any]) -> int:
+    if term in recorded:
+        return int(recorded[term])
+    if run.table(term).exists():
+        return int(pq.read_metadata(run.table(term)).num_rows)
+    raise ContractError(
+        explain(
+            f"the stage '{stage.name}' didn't record '{term}'",
+            where=run.metrics(stage.name),
+            todo=f"call stage.record({term}=...) in {stage.notebook}",
+        )
+    )
+
+
+def _check_order(rule: str, run: RunFolder) -> str:
+    left, _, right = (side.strip() for side in rule.partition("~"))
+    check_conserved(run.table(left), run.table(right), TABLES[right])
+    return (
+        f"{right} has every award of {left} once, in order ({pq.read_metadata(run.table(right)).num_rows:,})"
+    )

@@ -1,0 +1,135 @@
+"""The child: executes one notebook with papermill and tells the truth about how it ended.
+
+It runs in a process of its own, so that the pipeline can measure it, stop it, and survive it. When a kernel
+is killed, papermill marks the killed cell and all the cells after it "completed"; the child takes that back,
+and notes the signal that the kernel died of. It dies with the process that started it, and its kernel with
+it, so an interrupted run leaves nothing behind that still writes.
+
+    python -m sbir_toolkit.pipeline.child JOB.json
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import run_sync
+from nbclient.exceptions import DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from papermill.execute import execute_notebook
+
+from sbir_toolkit.pipeline.runner import describe_exit
+from sbir_toolkit.storage import atomic_path, read_json, write_json
+
+_DIE_WITH_PARENT = 1
+
+
+class KernelDiedError(Exception):
+    """The kernel ended without an answer; carries the exit code its process left."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        super().__init__("the kernel died")
+        self.exit_code = exit_code
+
+
+class SupervisedEngine(NBClientEngine):
+    """papermill's engine, but one that still knows the exit code of a kernel that died."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+        """Execute the notebook; raises `KernelDiedError` when its kernel dies."""
+        manager = AsyncKernelManager(kernel_name=kernel_name)
+        client = PapermillNotebookClient(
+            nb_man, km=manager, timeout=None, startup_timeout=options.get("start_timeout", 60)
+        )
+        try:
+            client.execute(cleanup_kc=False)
+        except DeadKernelError:
+            process = getattr(manager.provisioner, "process", None)
+            raise KernelDiedError(process.poll() if process is not None else None) from None
+        finally:
+            if manager.has_kernel:
+                run_sync(manager.shutdown_kernel)(now=True)
+
+
+def main(job_file: str) -> int:
+    """Do the job described in a JSON file and write the outcome beside it."""
+    die_with_parent()
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    logging.getLogger("traitlets").setLevel(logging.CRITICAL)
+    job = read_json(Path(job_file))
+    papermill_engines.register("supervised", SupervisedEngine)
+    notebook = Path(job["output"])
+    outcome = _execute(job, notebook)
+    write_json(Path(job["outcome"]), outcome)
+    return 0 if outcome["status"] == "done" else 1
+
+
+def die_with_parent() -> None:
+    """Ask the system to kill this process when its parent dies (Linux); elsewhere nothing happens."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None, use_errno=True).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _execute(job: dict[str, Any], notebook: Path) -> dict[str, Any]:
+    notebook.parent.mkdir(parents=True, exist_ok=True)
+    working = notebook.with_name(f".{notebook.name}")
+    outcome: dict[str, Any] = {"status": "done"}
+    try:
+        execute_notebook(
+            job["notebook"],
+            str(working),
+            parameters=job["parameters"],
+            engine_name="supervised",
+            kernel_name=job["kernel"],
+            cwd=job["cwd"],
+            progress_bar=False,
+        )
+    except PapermillExecutionError as wrong:
+        outcome = {
+            "status": "failed",
+            "error": wrong.ename,
+            "message": str(wrong.evalue),
+            "cell": wrong.exec_count,
+        }
+    except KernelDiedError as died:
+        cell = _take_back_statuses(working)
+        outcome = {
+            "status": "died",
+            "message": describe_exit("the notebook's kernel", died.exit_code),
+            "cell": cell,
+        }
+    with atomic_path(notebook) as whole:
+        whole.write_bytes(working.read_bytes())
+    working.unlink()
+    return outcome
+
+
+def _take_back_statuses(path: Path) -> int | None:
+    # The cell that was running has a start but the kernel never answered; those after it never started.
+    notebook = nbformat.read(path, as_version=4)
+    died_at = None
+    for number, cell in enumerate(notebook.cells):
+        facts = cell.metadata.get("papermill", {})
+        if cell.cell_type != "code" or (cell.get("execution_count") is not None and died_at is None):
+            continue
+        facts["status"], facts["exception"] = ("died", True) if died_at is None else ("not run", None)
+        died_at = number if died_at is None else died_at
+    nbformat.write(notebook, path)
+    return died_at
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,161 @@
+"""Where things are: the project's folders and the run's files.
+
+The project is the folder that holds `notebooks/pipeline.yml`; it is found from wherever one stands, so that a
+notebook opened in JupyterLab and a command typed in another folder mean the same one. Results go to
+`outputs/` inside it unless SBIR_OUTPUTS or `--outputs` says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sbir_toolkit.errors import ParameterError, explain
+from sbir_toolkit.params import Params
+from sbir_toolkit.storage import locked
+from sbir_toolkit.versions import code_digest
+
+OUTPUTS_VARIABLE = "SBIR_OUTPUTS"
+_MARK = Path("notebooks") / "pipeline.yml"
+_SYNTHESIS_WAIT_S = 900.0
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders of a project.
+
+    Parameters
+    ----------
+    root
+        Holds `notebooks/` and `params/`.
+    outputs
+        Holds `runs/`, `store/`, `history.sqlite` and `index.html`.
+    """
+
+    root: Path
+    outputs: Path
+
+    @property
+    def declaration(self) -> Path:
+        """The pipeline's declaration."""
+        return self.root / _MARK
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run."""
+        return self.outputs / "runs"
+
+    @property
+    def store(self) -> Path:
+        """What is kept from run to run: indexes, committed chunks, synthetic input, stage results by key."""
+        return self.outputs / "store"
+
+    @property
+    def history(self) -> Path:
+        """The database of all runs' figures."""
+        return self.outputs / "history.sqlite"
+
+
+def find_project(outputs: str | os.PathLike[str] | None = None, start: Path | None = None) -> Project:
+    """Find the project that a folder is in.
+
+    Parameters
+    ----------
+    outputs
+        Where results go; None: SBIR_OUTPUTS, or `outputs/` in the project.
+    start
+        The folder to look from, upwards; None: the current one.
+
+    Raises
+    ------
+    ParameterError
+        When no folder above holds `notebooks/pipeline.yml`.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / _MARK).is_file():
+            chosen = outputs or os.environ.get(OUTPUTS_VARIABLE)
+            return Project(folder, Path(chosen).absolute() if chosen else folder / "outputs")
+    raise ParameterError(
+        explain(
+            "this folder isn't in a project",
+            where=here,
+            expected=f"{_MARK.as_posix()} here or in a folder above",
+            todo="change into the project's folder",
+        )
+    )
+
+
+def find_params_file(project: Project, name: str | os.PathLike[str]) -> Path:
+    """Find a parameters file, named from the current folder, the project's or its `notebooks/`."""
+    for base in (Path.cwd(), project.root, project.root / "notebooks"):
+        candidate = base / Path(name)
+        if candidate.is_file():
+            return candidate.resolve()
+    raise ParameterError(
+        explain(
+            "there is no such parameters file",
+            where=name,
+            expected=", ".join(
+                sorted(str(path.relative_to(project.root)) for path in project.root.glob("params/*.yml"))
+            ),
+        )
+    )
+
+
+def is_synthetic(params: Params) -> bool:
+    """Tell whether the run makes its own input.
+
+    Raises
+    ------
+    ParameterError
+        When one input is named and the other isn't: made-up recipients say nothing about real awards.
+    """
+    named = [params.awards.path is not None, params.recipients.path is not None]
+    if any(named) and not all(named):
+        raise ParameterError(
+            explain(
+                "one input is a file and the other isn't",
+                where="awards.path, recipients.path",
+                expected="both, or neither for synthetic input",
+                got=f"awards.path={params.awards.path}, recipients.path={params.recipients.path}",
+                todo="name the other one too, with -p awards.path=... or -p recipients.path=...",
+            )
+        )
+    return not any(named)
+
+
+def input_path(project: Project, params: Params, name: str) -> Path:
+    """Where an input is: the named file, or the synthetic one, which may not be made yet."""
+    if is_synthetic(params):
+        return _synthetic_folder(project, params) / f"{name}.csv"
+    path = Path(str(params.lookup(f"{name}.path")))
+    return path if path.is_absolute() else project.root / path
+
+
+def make_synthetic_input(project: Project, params: Params) -> bool:
+    """Write the synthetic input, unless it is there already; tells whether it had to be made."""
+    from sbir_toolkit.meter import phase
+    from sbir_toolkit.sources.synthetic import write_synthetic
+
+    folder = _synthetic_folder(project, params)
+    done = folder / "done"
+    with locked(folder.with_suffix(".lock"), "the synthetic input", wait_s=_SYNTHESIS_WAIT_S):
+        if done.exists():
+            return False
+        with phase("synthesise", rows=params.synthetic.awards + params.synthetic.recipients):
+            write_synthetic(
+                folder,
+                awards=params.synthetic.awards,
+                recipients=params.synthetic.recipients,
+                seed=params.synthetic.seed,
+            )
+        done.touch()
+    return True
+
+
+def _synthetic_folder(project: Project, params: Params) -> Path:
+    wanted = params.synthetic
+    code = code_digest("sources/synthetic")[7:15]
+    return project.store / "synthetic" / f"{wanted.awards}x{wanted.recipients}-{wanted.seed}-{code}"

@@ -1,0 +1,167 @@
+"""Publishing: what a person finds after a stage and after a run.
+
+After a stage its executed notebook carries the stage's figures in its metadata and is rendered as a report.
+After a run the index page links all runs, the alerts are written, and the history knows the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import nbformat
+
+from sbir_toolkit.params import Params
+from sbir_toolkit.performance import History, find_alerts, judge_stages
+from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_alerts
+from sbir_toolkit.pipeline.certificate import certify
+from sbir_toolkit.pipeline.gates import judge
+from sbir_toolkit.pipeline.project import Project
+from sbir_toolkit.pipeline.run import RunFolder, RunState, list_runs, read_run
+from sbir_toolkit.pipeline.setup import Setup
+from sbir_toolkit.pipeline.stages import Pipeline, Stage
+from sbir_toolkit.reports import render_notebook, write_index
+from sbir_toolkit.storage import atomic_path, locked, read_json
+
+FIGURES = (
+    "status",
+    "started",
+    "elapsed_s",
+    "cpu_s",
+    "peak_bytes",
+    "read_bytes",
+    "written_bytes",
+    "rows_in",
+    "rows_out",
+    "rows_per_s",
+)
+_WAIT_S = 60.0
+
+
+def publish_stage(stage: Stage, setup: Setup, state: RunState) -> None:
+    """Write a stage's figures into its executed notebook, if it got so far, and render it as a report."""
+    folder = state.folder
+    executed = folder.notebook(stage.notebook)
+    if not executed.exists():
+        return
+    facts = state.stage(stage.name)
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata["sbir_toolkit"] = {
+        "run_id": folder.run_id,
+        "stage": stage.name,
+        **{name: facts.get(name) for name in FIGURES},
+        "code": state.record["code"],
+        "params_digest": state.record["params_digest"],
+    }
+    with atomic_path(executed) as temporary:
+        nbformat.write(notebook, temporary)
+    report = folder.report(stage.notebook)
+    render_notebook(
+        executed,
+        report,
+        title=_title(notebook, stage.name),
+        run_id=folder.run_id,
+        header=_header(facts, state.record, setup.params),
+        notices=_notices(stage, setup, state),
+    )
+    state.update_stage(stage.name, report=f"reports/{report.name}")
+
+
+def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
+    """Total up a run that has ended, certify it, find its alerts, enter it into history and index."""
+    project, pipeline, params = setup.project, setup.pipeline, setup.params
+    record = state.record
+    stages = record["stages"]
+    ran = [facts for facts in stages.values() if facts.get("elapsed_s") is not None]
+    state.update(
+        totals={
+            "elapsed_s": wall_s,
+            "cpu_s": sum(facts["cpu_s"] for facts in ran),
+            "peak_bytes": max((facts["peak_bytes"] for facts in ran), default=0),
+            "read_bytes": sum(facts["read_bytes"] for facts in ran),
+            "written_bytes": sum(facts["written_bytes"] for facts in ran),
+        },
+        metrics=collect_metrics(pipeline, state.folder),
+        certificate=certify(pipeline, record),
+    )
+    history = History(project.history)
+    alerts = [*stage_alerts(stages), *_gate_alerts(state, params)]
+    verdicts = judge_stages(history.stages(), record, params.performance)
+    alerts += find_alerts(record, verdicts, params.performance)
+    publish_alerts(state.folder, alerts)
+    state.update(alerts=alerts)
+    history.record_run(record)
+    publish_index(project)
+
+
+def publish_index(project: Project) -> None:
+    """Write the page that lists all runs, and point `latest` to the newest."""
+    with locked(project.outputs / "index.lock", "the index page", wait_s=_WAIT_S):
+        folders = list_runs(project)
+        write_index(project.outputs, [read_run(folder) for folder in folders])
+        if folders:
+            _point_to(project, folders[0])
+
+
+def collect_metrics(pipeline: Pipeline, run: RunFolder) -> dict[str, float]:
+    """Put together the numbers that the stages recorded about themselves."""
+    found: dict[str, float] = {}
+    for stage in pipeline.stages:
+        path = run.metrics(stage.name)
+        if path.exists():
+            values: Mapping[str, Any] = read_json(path)
+            found |= {
+                name: value
+                for name, value in values.items()
+                if isinstance(value, int | float) and not isinstance(value, bool)
+            }
+    return found
+
+
+def _title(notebook: Any, fallback: str) -> str:
+    first = next((cell.source for cell in notebook.cells if cell.cell_type == "markdown"), "")
+    heading = first.splitlines()[0].lstrip("# ") if first.startswith("# ") else ""
+    return heading or fallback
+
+
+def _header(facts: Mapping[str, Any], record: Mapping[str, Any], params: Params) -> dict[str, str]:
+    header = {
+        "Stage": str(facts["status"]),
+        "Started": time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["started"])),
+        "Time": f"{facts['elapsed_s']:.1f} s",
+        "Memory at most": f"{facts['peak_bytes'] / 1e6:,.0f} MB",
+        "Parameters": params.name,
+    }
+    commit = record["code"]["commit"]
+    header["Code"] = record["code"]["release"] + (f" ({commit[:8]})" if commit else "")
+    return header
+
+
+def _notices(stage: Stage, setup: Setup, state: RunState) -> list[str]:
+    facts = state.stage(stage.name)
+    notices = [] if facts["status"] == "done" else [f"This stage {facts['status']}: {facts['reason']}"]
+    if "metrics" in stage.writes and facts["status"] == "done":
+        _, decision = judge(state.folder.table("metrics"), setup.params)
+        if decision.overall != "continue":
+            held = [
+                other.name
+                for other in setup.pipeline.stages
+                if other.needs_gates or decision.overall == "stop"
+            ]
+            later = [name for name in held if state.stage(name)["status"] == "pending"]
+            notices += [*decision.sentences, f"Not run because of this: {', '.join(later) or 'nothing'}."]
+    return notices
+
+
+def _gate_alerts(state: RunState, params: Params) -> list[dict[str, Any]]:
+    metrics = state.folder.table("metrics")
+    return gate_alerts(judge(metrics, params)[0]) if state.record["gates"] and metrics.exists() else []
+
+
+def _point_to(project: Project, run: RunFolder) -> None:
+    latest = project.outputs / "latest"
+    temporary = project.outputs / ".latest.tmp"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(run.path.relative_to(project.outputs), target_is_directory=True)
+    temporary.replace(latest)

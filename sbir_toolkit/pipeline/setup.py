@@ -1,0 +1,65 @@
+"""The setup of a run: what doesn't change while it goes on.
+
+The project, what it was told, the declared stages, and what its input files hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.params import Params
+from sbir_toolkit.pipeline.project import Project, input_path
+from sbir_toolkit.pipeline.stages import Pipeline, load_pipeline
+from sbir_toolkit.storage import digest_file
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where, told what, which stages, on which inputs.
+
+    Parameters
+    ----------
+    inputs
+        Digest of each input file; one that isn't made yet is missing.
+    """
+
+    project: Project
+    params: Params
+    pipeline: Pipeline
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def make_setup(project: Project, params: Params) -> Setup:
+    """Read the declaration and digest the input files that are there.
+
+    Raises
+    ------
+    PipelineError
+        When the declaration is wrong.
+    InputError
+        When a named file isn't there or can't be read.
+    """
+    pipeline = load_pipeline(project.declaration, params)
+    names = dict.fromkeys(name for stage in pipeline.stages for name in stage.inputs)
+    digests = {name: _digest(project, params, name) for name in names}
+    return Setup(project, params, pipeline, {name: digest for name, digest in digests.items() if digest})
+
+
+def _digest(project: Project, params: Params, name: str) -> str | None:
+    path = input_path(project, params, name)
+    if params.lookup(f"{name}.path") is None and not path.exists():
+        return None
+    try:
+        return digest_file(path)
+    except OSError as wrong:
+        raise InputError(
+            explain(
+                f"the input '{name}' can't be read",
+                where=path,
+                expected="a file that may be read",
+                got=wrong.strerror or wrong,
+                todo=f"name it with -p {name}.path=FILE",
+            )
+        ) from wrong

@@ -1,0 +1,208 @@
+"""Starting, repeating and resuming runs.
+
+`run_pipeline` first asks whether there is anything to do: when every result is known and an earlier run holds
+them all, it says which and does nothing. `resume_pipeline` takes an interrupted or failed run's frozen
+parameters and goes on inside the same run: stages that are done are verified and kept, committed chunks are
+found in the journal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sbir_toolkit.errors import ParameterError, explain
+from sbir_toolkit.meter import emit, record_to
+from sbir_toolkit.params import Params
+from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, status_of
+from sbir_toolkit.pipeline.keys import stage_key
+from sbir_toolkit.pipeline.plan import Plan, check_stage_names, make_plan
+from sbir_toolkit.pipeline.project import Project, input_path, is_synthetic, make_synthetic_input
+from sbir_toolkit.pipeline.publish import publish_index, publish_run
+from sbir_toolkit.pipeline.run import (
+    ENDED_WELL,
+    RunFolder,
+    RunState,
+    create_run,
+    list_runs,
+    owning,
+    run_params,
+)
+from sbir_toolkit.pipeline.setup import Setup, make_setup
+from sbir_toolkit.pipeline.stages import Stage
+from sbir_toolkit.storage import read_json
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of asking for a run."""
+
+    run: RunFolder
+    record: dict[str, Any]
+    is_new: bool
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line ends with."""
+        return int(self.record["exit_code"])
+
+
+def run_pipeline(
+    project: Project, params: Params, *, order: Order | None = None, run_id: str | None = None, say: Say
+) -> RunResult:
+    """Run the pipeline, or find that an earlier run has all of it.
+
+    Parameters
+    ----------
+    project, params
+        Where, and told what.
+    order
+        Stages to redo, stages to keep to, or everything afresh.
+    run_id
+        Id of the new run; None: the time and the parameters' name.
+    say
+        Receives one line for each thing that happens.
+
+    Returns
+    -------
+    RunResult
+        With the record of the run.
+    """
+    order = order or Order()
+    started = time.perf_counter()
+    if is_synthetic(params) and make_synthetic_input(project, params):
+        say(
+            f"synthetic input written: {params.synthetic.awards:,} awards, "
+            f"{params.synthetic.recipients:,} recipients"
+        )
+    prepared_s = time.perf_counter() - started
+    setup = make_setup(project, params)
+    check_stage_names(setup.pipeline, order.redo | (order.wanted or frozenset()))
+    if not (order.is_fresh or order.redo or run_id):
+        plan = make_plan(setup)
+        twin = _twin(setup, plan)
+        if twin is not None:
+            say(f"nothing to do: run {twin.run_id} has it all; {_why_nothing(plan)}")
+            return RunResult(twin, read_json(twin.record), is_new=False)
+    state = create_run(setup, run_id=run_id, is_fresh=order.is_fresh)
+    state.update(order={"redo": sorted(order.redo), "wanted": sorted(order.wanted) if order.wanted else None})
+    say(f"run {state.folder.run_id}")
+    with owning(state.folder):
+        _conduct(setup, state, order, say, _Clock(started, prepared_s))
+    return RunResult(state.folder, state.record, is_new=True)
+
+
+def resume_pipeline(project: Project, run: RunFolder, *, say: Say) -> RunResult:
+    """Go on with a run that was interrupted or failed.
+
+    Raises
+    ------
+    ParameterError
+        When an input has changed since the run began: its parts wouldn't belong together.
+    BusyError
+        When the run is still being conducted.
+    """
+    started = time.perf_counter()
+    params = run_params(run)
+    with owning(run):
+        record = read_json(run.record)
+        if record["status"] in ("done", "blocked", "stopped"):
+            say(f"nothing to resume: run {run.run_id} is {record['status']}")
+            return RunResult(run, record, is_new=False)
+        if is_synthetic(params):
+            make_synthetic_input(project, params)
+        setup = make_setup(project, params)
+        _refuse_changed_inputs(record, setup.inputs)
+        state = RunState(run, record)
+        for stage in setup.pipeline.stages:
+            state.update_stage(stage.name, status="pending", reason="")
+        order = Order(frozenset(record["order"]["redo"]), _wanted(record), bool(record["is_fresh"]))
+        _conduct(setup, state, order, say, _Clock(started, 0.0))
+    return RunResult(run, state.record, is_new=False)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """When the work on a run began, and how long preparing its input took."""
+
+    started: float
+    prepared_s: float
+
+
+def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Clock) -> None:
+    spent_s = float(state.record["totals"].get("elapsed_s", 0.0))
+    state.update(
+        status="running",
+        ended=None,
+        exit_code=None,
+        inputs={
+            name: {
+                "path": str(input_path(setup.project, setup.params, name)),
+                "bytes": input_path(setup.project, setup.params, name).stat().st_size,
+                "digest": digest,
+            }
+            for name, digest in setup.inputs.items()
+        },
+    )
+    publish_index(setup.project)
+    record_to(state.folder.events)
+    emit("run", status="started", prepared_s=clock.prepared_s)
+    conductor = Conductor(setup, state, order, say)
+    conductor.conduct()
+    record_to(None)
+    state.update(
+        status=status_of(state.record, was_stopped=conductor.was_stopped),
+        exit_code=exit_code_of(state.record),
+        ended=time.time(),
+    )
+    publish_run(setup, state, wall_s=spent_s + time.perf_counter() - clock.started)
+
+
+def _twin(setup: Setup, plan: Plan) -> RunFolder | None:
+    # A run that ended by itself and whose every stage was made from just what the plan would make it from.
+    measuring = {
+        stage.name: _source_key(stage, setup) for stage in setup.pipeline.stages if stage.measures_run
+    }
+    if set(plan.to_run) - set(measuring):
+        return None
+    wanted = {planned.stage: planned.key.digest for planned in plan.stages if planned.key and planned.result}
+    for folder in list_runs(setup.project):
+        record = read_json(folder.record)
+        stages = {name: facts for name, facts in record["stages"].items() if facts["status"] in ENDED_WELL}
+        has_results = all(stages.get(name, {}).get("key") == key for name, key in wanted.items())
+        measured_alike = all(stages.get(name, {}).get("source_key") == key for name, key in measuring.items())
+        if record["status"] in ("done", "blocked", "stopped") and has_results and measured_alike:
+            return folder
+    return None
+
+
+def _source_key(stage: Stage, setup: Setup) -> str:
+    return stage_key(stage, setup, dict.fromkeys(stage.reads, ""), None).source
+
+
+def _why_nothing(plan: Plan) -> str:
+    held_up = [planned for planned in plan.stages if planned.is_blocked]
+    words = "inputs, parameters, notebooks, code and libraries are the same (--fresh runs it all the same)"
+    return words + "".join(f"\n{planned.stage} stays blocked: {planned.reason}" for planned in held_up)
+
+
+def _wanted(record: dict[str, Any]) -> frozenset[str] | None:
+    wanted = record["order"]["wanted"]
+    return None if wanted is None else frozenset(wanted)
+
+
+def _refuse_changed_inputs(record: dict[str, Any], inputs: Mapping[str, str]) -> None:
+    for name, digest in inputs.items():
+        before = record["inputs"].get(name, {}).get("digest", digest)
+        if before != digest:
+            raise ParameterError(
+                explain(
+                    f"the input '{name}' has changed since this run began",
+                    where=record["inputs"][name]["path"],
+                    expected=before,
+                    got=digest,
+                    todo="start a new run; what hasn't changed is reused",
+                )
+            )

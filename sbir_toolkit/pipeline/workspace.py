@@ -1,0 +1,298 @@
+"""What a notebook works with: its stage, opened.
+
+A notebook says `stage = open_stage(name, run_id, params_file)` and from then on doesn't care how it was
+started. Inside a run it reads the run's tables and writes into the run's folder. Opened by itself, in
+JupyterLab or with plain papermill, it works in a folder of its own (`lab-<parameters' name>`) and reads
+what earlier stages left in the store under these very parameters, inputs and code; when something is
+missing it says which notebook makes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sbir_toolkit.errors import InputError, ParameterError, explain
+from sbir_toolkit.params import Params, load_params
+from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
+from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, StoredTable, stage_key
+from sbir_toolkit.pipeline.project import (
+    Project,
+    find_params_file,
+    find_project,
+    input_path,
+    is_synthetic,
+    make_synthetic_input,
+)
+from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run
+from sbir_toolkit.pipeline.setup import make_setup
+from sbir_toolkit.pipeline.stages import Pipeline, Stage, load_pipeline
+from sbir_toolkit.storage import read_json, read_lines, write_json, write_parquet
+from sbir_toolkit.tables import TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last word of a notebook: what the stage wrote, and what adds up."""
+
+    stage: str
+    run_id: str
+    tables: dict[str, int]
+    sums: list[str]
+
+    def __repr__(self) -> str:
+        lines = [f"stage {self.stage} of {self.run_id}: done"]
+        lines += [f"  {name}: {rows:,} rows" for name, rows in self.tables.items()]
+        lines += [f"  adds up: {words}" for words in self.sums]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{count:,}</td></tr>" for name, count in self.tables.items()
+        )
+        sums = "".join(f"<li>{escape(words)}</li>" for words in self.sums)
+        return (
+            f"<p><strong>Stage {escape(self.stage)}: done.</strong></p>"
+            f"<table><thead><tr><th>table</th><th>rows</th></tr></thead><tbody>{rows}</tbody></table>"
+            + (f"<p>Adds up:</p><ul>{sums}</ul>" if sums else "")
+        )
+
+
+class OpenStage:
+    """A stage as its notebook sees it; made by `open_stage`.
+
+    Attributes
+    ----------
+    params : Params
+        What the run was told.
+    run_id : str
+        The run, or the lab folder's name.
+    """
+
+    def __init__(
+        self, stage: Stage, project: Project, run: RunFolder, params: Params, pipeline: Pipeline
+    ) -> None:
+        self._stage = stage
+        self._pipeline = pipeline
+        self._project = project
+        self._run = run
+        self._is_lab = not run.record.exists()
+        self.params = params
+        self.run_id = run.run_id
+        self._results: dict[str, StoredTable] = {}
+        self._key: StageKey | None = None
+        if self._is_lab:
+            self._look_up()
+
+    def __repr__(self) -> str:
+        where = "by itself" if self._is_lab else "in a run"
+        return f"stage {self._stage.name}, {where}: {self.run_id} (parameters: {self.params.name})"
+
+    @property
+    def folder(self) -> Path:
+        """Where this stage's tables go."""
+        return self._run.path / "data"
+
+    @property
+    def store(self) -> Path:
+        """What is kept from run to run; a run that was asked to start afresh has one of its own."""
+        is_fresh = not self._is_lab and read_json(self._run.record)["is_fresh"]
+        return self._run.path / "store" if is_fresh else self._project.store
+
+    @property
+    def history(self) -> Path:
+        """The database of all runs' figures."""
+        return self._project.history
+
+    def input(self, name: str) -> Path:
+        """Where an input file is: the one that the parameters name, or the synthetic one."""
+        return input_path(self._project, self.params, name)
+
+    def path(self, table: str) -> Path:
+        """Where a table is that this stage reads or writes.
+
+        Raises
+        ------
+        InputError
+            When it is to be read and isn't there; names the notebook that makes it.
+        """
+        if table in self._stage.writes:
+            return self._run.table(table)
+        if table in self._results:
+            return self._project.outputs / self._results[table].path
+        path = self._run.table(table)
+        if path.exists():
+            return path
+        maker = self._pipeline.producer(table)
+        made_by = maker.notebook if maker else "no stage"
+        raise InputError(
+            explain(
+                f"the table '{table}' isn't there",
+                where=path,
+                expected=f"written by {made_by} with these parameters, inputs and code",
+                todo=f"run {made_by} first, or everything: sbir-toolkit run params/{self.params.name}.yml",
+            )
+        )
+
+    def read(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """Read a table, or some of its columns, into memory."""
+        import pyarrow.parquet as pq
+
+        frame: pd.DataFrame = pq.read_table(self.path(table), columns=columns).to_pandas()
+        return frame
+
+    def write(self, **tables: pd.DataFrame) -> None:
+        """Write tables, each checked against its contract."""
+        for name, frame in tables.items():
+            contract = TABLES[name]
+            write_parquet(self.path(name), contract.arrow(contract.check(frame[contract.names])))
+
+    def record(self, **values: Any) -> None:
+        """Record counts and metrics of this stage; they become part of the run's record."""
+        path = self._run.metrics(self._stage.name)
+        known = read_json(path) if path.exists() else {}
+        write_json(path, {**known, **values})
+
+    def recorded(self) -> dict[str, Any]:
+        """What the stages before this one recorded, in one dictionary."""
+        found: dict[str, Any] = {}
+        for other in self._pipeline.stages:
+            path = self._run.metrics(other.name)
+            if path.exists() and other.name != self._stage.name:
+                found |= read_json(path)
+        return found
+
+    def run_record(self) -> dict[str, Any]:
+        """The record of this run; opened by itself, that of the newest run of the same parameters' name."""
+        return read_run(self._measured_run())
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events of that run: phases, chunks, memory samples."""
+        return read_lines(self._measured_run().events)
+
+    def finish(self) -> Finished:
+        """Check what the stage wrote and say so; opened by itself, keep it for the notebooks that come after.
+
+        Raises
+        ------
+        ContractError
+            When a declared table is missing, breaks its contract, or rows were lost.
+        """
+        outputs = check_outputs(self._stage, self._run) if self._is_lab else None
+        sums = check_sums(self._stage, self._run)
+        if outputs is not None and self._key is not None:
+            ResultStore(self._project).add(self._stored(self._key, outputs))
+        return Finished(self._stage.name, self.run_id, self._row_counts(), sums)
+
+    def _row_counts(self) -> dict[str, int]:
+        import pyarrow.parquet as pq
+
+        return {name: pq.read_metadata(self._run.table(name)).num_rows for name in self._stage.writes}
+
+    def _stored(self, key: StageKey, outputs: Mapping[str, Mapping[str, Any]]) -> StoredResult:
+        return stored_result(self._stage, key, self._run, self._project, outputs)
+
+    def _measured_run(self) -> RunFolder:
+        if not self._is_lab:
+            return self._run
+        for folder in list_runs(self._project):
+            if read_json(folder.record)["name"] == self.params.name:
+                return folder
+        raise InputError(
+            explain(
+                "there is no run whose figures could be shown",
+                where=self._project.runs,
+                todo=f"sbir-toolkit run params/{self.params.name}.yml",
+            )
+        )
+
+    def _look_up(self) -> None:
+        # Walk the stages before this one and find, by key, what each left in the store.
+        if is_synthetic(self.params):
+            make_synthetic_input(self._project, self.params)
+        setup = make_setup(self._project, self.params)
+        store = ResultStore(self._project)
+        tables: dict[str, str] = {}
+        for stage in self._pipeline.stages:
+            if not set(stage.reads) <= set(tables):
+                continue
+            run_id = self.run_id if stage.measures_run else None
+            key = stage_key(stage, setup, tables, run_id)
+            if stage.name == self._stage.name:
+                self._key = key
+                return
+            result = store.find(stage.name, key.digest)
+            if result is not None:
+                tables |= {name: table.digest for name, table in result.tables.items()}
+                self._results |= result.tables
+                self._copy_metrics(result)
+
+    def _copy_metrics(self, result: StoredResult) -> None:
+        if "metrics" in result.files and (self._project.outputs / result.files["metrics"]).exists():
+            values = read_json(self._project.outputs / result.files["metrics"])
+            write_json(self._run.metrics(result.stage), values)
+
+
+def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.yml") -> OpenStage:
+    """Open a stage of the pipeline for the notebook that is it.
+
+    Parameters
+    ----------
+    name
+        The stage's name in `notebooks/pipeline.yml`.
+    run_id
+        The run it is part of; empty: it is opened by itself.
+    params_file
+        The parameters; relative to the current folder or the project's.
+
+    Returns
+    -------
+    OpenStage
+        To read, write and record with.
+    """
+    project = find_project()
+    params = load_params(find_params_file(project, params_file))
+    pipeline = load_pipeline(project.declaration, params)
+    stage = pipeline[name]
+    run = RunFolder(project.runs / (run_id or f"lab-{params.name}"))
+    if run_id and not run.record.exists():
+        raise ParameterError(
+            explain(
+                f"there is no run '{run_id}'", where=project.runs, todo="leave run_id empty to work by itself"
+            )
+        )
+    run.metrics(name).unlink(missing_ok=True)
+    if not run_id:
+        run.path.mkdir(parents=True, exist_ok=True)
+    return OpenStage(stage, project, run, params, pipeline)
+
+
+def stored_result(
+    stage: Stage, key: StageKey, run: RunFolder, project: Project, outputs: Mapping[str, Mapping[str, Any]]
+) -> StoredResult:
+    """Describe a stage's result in a run's folder, for the store."""
+
+    def relative(path: Path) -> str:
+        return path.relative_to(project.outputs).as_posix()
+
+    files = {
+        kind: relative(path)
+        for kind, path in {
+            "metrics": run.metrics(stage.name),
+            "notebook": run.notebook(stage.notebook),
+            "report": run.report(stage.notebook),
+        }.items()
+        if path.exists()
+    }
+    tables = {
+        name: StoredTable(relative(run.table(name)), made["rows"], made["digest"], made["bytes"])
+        for name, made in outputs.items()
+    }
+    return StoredResult(stage.name, key.digest, key.parts, run.run_id, time.time(), tables, files)

@@ -1,0 +1,66 @@
+"""Measuring says what really happened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sbir_toolkit import meter
+from sbir_toolkit.storage import read_lines
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    path = tmp_path / "events.ndjson"
+    meter.record_to(path, "a_stage")
+    yield path
+    meter.record_to(None)
+
+
+def test_phase_records_time_rows_and_success(events: Path) -> None:
+    """A phase becomes one event with its wall time, rows and details."""
+    with meter.phase("sleep") as span:
+        time.sleep(0.05)
+        span.rows = 3
+        span.details["kind"] = "short"
+    (event,) = read_lines(events)
+    assert (event["stage"], event["phase"], event["rows"], event["details"], event["is_done"]) == (
+        "a_stage",
+        "sleep",
+        3,
+        {"kind": "short"},
+        True,
+    )
+    assert 0.05 <= event["elapsed_s"] < 1
+
+
+def test_failed_phase_is_recorded_as_such(events: Path) -> None:
+    """An error passes through, and the event says that the phase didn't end."""
+    with pytest.raises(ValueError, match="no"), meter.phase("break"):
+        raise ValueError("no")
+    assert read_lines(events)[0]["is_done"] is False
+
+
+def test_nothing_is_written_when_nobody_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Library code may be measured anywhere at no cost."""
+    monkeypatch.chdir(tmp_path)
+    with meter.phase("quiet"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sampler_sees_memory_of_a_grandchild() -> None:
+    """Memory that a child's child holds counts, within a tenth."""
+    size = 200_000_000
+    grandchild = f"x = bytearray({size}); x[::4096] = b'1' * len(x[::4096]); import time; time.sleep(2)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
+    process = subprocess.Popen([sys.executable, "-c", child])
+    sampler = meter.TreeSampler(process.pid, 0.05).start()
+    process.wait()
+    sampler.stop()
+    assert size < sampler.peak_bytes_ < size * 1.2
+    assert sampler.last_.cpu_s > 0

@@ -1,0 +1,69 @@
+"""Files are whole or not there."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from sbir_toolkit import storage
+from sbir_toolkit.errors import BusyError
+
+
+def test_atomic_path_replaces_only_when_the_block_ends_well(tmp_path: Path) -> None:
+    """A failure inside the block leaves the old content and no temporary file."""
+    path = tmp_path / "file.txt"
+    storage.write_text(path, "old")
+    with pytest.raises(RuntimeError), storage.atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_appended_lines_read_back_without_a_torn_last_one(tmp_path: Path) -> None:
+    """A last line cut off by a crash doesn't count."""
+    path = tmp_path / "lines.ndjson"
+    storage.append_line(path, {"n": 1})
+    storage.append_line(path, {"n": 2}, sync=True)
+    with path.open("a") as file:
+        file.write('{"n": 3, "to')
+    assert storage.read_lines(path) == [{"n": 1}, {"n": 2}]
+
+
+def test_digest_depends_on_content_only(tmp_path: Path) -> None:
+    """Equal bytes have equal digests, others not; a value's key order doesn't matter."""
+    for name, content in (("a", b"x" * 3_000_000), ("b", b"x" * 3_000_000), ("c", b"x" * 2_999_999)):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (storage.digest_file(tmp_path / name) for name in "abc")
+    assert a == b != c
+    assert storage.digest_value({"p": 1, "q": [2]}) == storage.digest_value({"q": [2], "p": 1})
+
+
+def _hold(path: Path, ready: multiprocessing.synchronize.Event) -> None:
+    with storage.locked(path, "a thing"):
+        ready.set()
+        time.sleep(60)
+
+
+def test_lock_is_freed_by_death_and_names_its_owner(tmp_path: Path) -> None:
+    """A living owner keeps others out and is named; a killed one doesn't."""
+    path = tmp_path / "thing.lock"
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    owner = context.Process(target=_hold, args=(path, ready))
+    owner.start()
+    assert ready.wait(20)
+    assert storage.is_locked(path)
+    with pytest.raises(BusyError, match=str(owner.pid)), storage.locked(path, "a thing"):
+        pass
+    assert owner.pid is not None
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.join()
+    assert not storage.is_locked(path)
+    with storage.locked(path, "a thing"):
+        assert storage.is_locked(path)
