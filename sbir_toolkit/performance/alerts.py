@@ -1,0 +1,78 @@
+"""What somebody should know about the speed and memory of a run.
+
+An alert has an identity that stays the same from run to run (`slowdown:match_recipients`), so that the same
+thing happening again is recognised, and carries the figures it follows from: value, threshold, unit. Finding
+alerts has no effect; whoever runs the pipeline writes and sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sbir_toolkit.params import Performance
+from sbir_toolkit.performance.regression import StageVerdicts
+
+_SEVERITIES = {"fail": "error", "warn": "warning"}
+_CHANGES = {"cost_s_per_row": "slowdown", "elapsed_s": "slowdown", "peak_bytes": "memory_growth"}
+_CHANGE_UNITS = {"cost_s_per_row": "s per row", "elapsed_s": "s", "peak_bytes": "bytes"}
+
+
+def find_alerts(
+    run: Mapping[str, Any], verdicts: StageVerdicts, performance: Performance
+) -> list[dict[str, Any]]:
+    """Find what in a run's figures is beyond the alert thresholds.
+
+    Parameters
+    ----------
+    run
+        The run's record; totals and stages that have no figures raise no alert.
+    verdicts
+        From `judge_stages`: a confirmed change is an error, a suspected one a warning.
+    performance
+        `alerts` holds the thresholds; only what is strictly above raises an alert.
+
+    Returns
+    -------
+    list of dict
+        Each with id, severity (error or warning), message, and metrics (value, threshold, unit); errors
+        first, then the run, then the stages in their order.
+    """
+    limits = performance.alerts
+    found = []
+    elapsed_s = (run.get("totals") or {}).get("elapsed_s")
+    if elapsed_s is not None and elapsed_s > limits.run_elapsed_s:
+        found.append(_alert("run_elapsed_s", "The run", elapsed_s, limits.run_elapsed_s, "s"))
+    for name, stage in run.get("stages", {}).items():
+        elapsed_s, peak_bytes = stage.get("elapsed_s"), stage.get("peak_bytes")
+        if elapsed_s is not None and elapsed_s > limits.stage_elapsed_s:
+            found.append(
+                _alert(f"stage_elapsed_s:{name}", f"Stage {name}", elapsed_s, limits.stage_elapsed_s, "s")
+            )
+        if peak_bytes is not None and peak_bytes / 1e6 > limits.peak_mb:
+            found.append(_alert(f"peak_mb:{name}", f"Stage {name}", peak_bytes / 1e6, limits.peak_mb, "MB"))
+    found += [
+        _change_alert(row) for row in verdicts.table.to_dict("records") if row["verdict"] in _SEVERITIES
+    ]
+    return sorted(found, key=lambda alert: alert["severity"] != "error")
+
+
+def _alert(identity: str, who: str, value: float, threshold: float, unit: str) -> dict[str, Any]:
+    did = "used" if unit == "MB" else "took"
+    return {
+        "id": identity,
+        "severity": "warning",
+        "message": f"{who} {did} {value:,.0f} {unit}, more than {threshold:,.0f} {unit}",
+        "metrics": {"value": value, "threshold": threshold, "unit": unit},
+    }
+
+
+def _change_alert(row: Mapping[Any, Any]) -> dict[str, Any]:
+    measure = str(row["measure"])
+    figures = {"value": row["value"], "threshold": row["fence"], "unit": _CHANGE_UNITS[measure]}
+    return {
+        "id": f"{_CHANGES[measure]}:{row['stage']}",
+        "severity": _SEVERITIES[str(row["verdict"])],
+        "message": f"Stage {row['sentence']}",
+        "metrics": figures,
+    }

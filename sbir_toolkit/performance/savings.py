@@ -1,0 +1,210 @@
+"""What a run would save by another order of stages, by fewer of them, or by using what was known before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from sbir_toolkit.performance.figures import START_UP
+
+
+@dataclass(frozen=True)
+class Saving:
+    """One change and the wall time it would save, with the measurements that it follows from."""
+
+    change: str
+    where: str
+    saved_s: float
+    evidence: str
+    confidence: str
+
+
+@dataclass(frozen=True)
+class RunTimes:
+    """When the stages of a run ran, in seconds after its start.
+
+    Attributes
+    ----------
+    elapsed_s
+        Wall time of the run: its own figure, or to the end of the last stage while it is still going on.
+    spans
+        Start and end of each stage.
+    cpu_s
+        CPU time of each stage, where it was measured.
+    """
+
+    elapsed_s: float
+    spans: dict[str, tuple[float, float]]
+    cpu_s: dict[str, float]
+
+    @classmethod
+    def of(cls, figures: pd.DataFrame, run: Mapping[str, Any]) -> RunTimes:
+        """Read the times from a run's figures."""
+        stages = figures[figures["phase"] == "all"]
+        spans = {
+            str(stage): (float(start), float(start + elapsed))
+            for stage, start, elapsed in zip(
+                stages["stage"], stages["started_s"], stages["elapsed_s"], strict=True
+            )
+        }
+        known = stages.dropna(subset=["cpu_s"])
+        cpu_s = {str(stage): float(cpu) for stage, cpu in zip(known["stage"], known["cpu_s"], strict=True)}
+        total = (run.get("totals") or {}).get("elapsed_s")
+        elapsed_s = float(total) if total else max((end for _, end in spans.values()), default=0.0)
+        return cls(elapsed_s, spans, cpu_s)
+
+    def alone_s(self, stage: str) -> float:
+        """Time in which this stage ran and no other did: the most that the run can save by it."""
+        start, end = self.spans[stage]
+        others = [span for name, span in self.spans.items() if name != stage]
+        return (end - start) - _covered(
+            [(max(start, a), min(end, b)) for a, b in others if b > start and a < end]
+        )
+
+    @property
+    def covered_s(self) -> float:
+        """Time in which at least one stage ran."""
+        return _covered(list(self.spans.values()))
+
+
+def find_run_savings(
+    times: RunTimes, figures: pd.DataFrame, run: Mapping[str, Any], history_stages: pd.DataFrame | None
+) -> tuple[list[Saving], list[str]]:
+    """Apply the rules that look at whole stages; give the savings, and what can't be said."""
+    savings, unknowns = _start_ups(times, figures), []
+    if history_stages is None:
+        unknowns.append("whether work was done before: no history was given")
+    else:
+        savings += _redone_stages(times, run, history_stages)
+        savings += _rebuilt_index(times, figures, run, history_stages)
+    if all("needs" in stage for stage in run.get("stages", {}).values()):
+        savings += _side_by_side(times, run)
+    else:
+        unknowns.append("what stages could run side by side: the run doesn't say what each of them needs")
+    return savings, unknowns
+
+
+def _start_ups(times: RunTimes, figures: pd.DataFrame) -> list[Saving]:
+    """Compute what starting notebooks costs.
+
+    The shortest start-up of any stage (from its start to its first measured phase) is what each one costs at
+    least; a stage's start-up counts as far as the stage ran alone. Saved: their sum, less the one that is
+    always needed.
+    """
+    start_ups = figures[(figures["phase"] == START_UP) & figures["stage"].isin(list(times.spans))]
+    if len(start_ups) < 2:
+        return []
+    each = float(start_ups["elapsed_s"].min())
+    saved_s = sum(min(each, times.alone_s(stage)) for stage in times.spans) - each
+    share = saved_s / times.elapsed_s if times.elapsed_s > 0 else 0.0
+    evidence = (
+        f"{len(times.spans)} notebooks ran; each took at least {each:.1f} s from its start to its first "
+        f"measured phase, together {share:.0%} of the run"
+    )
+    change = "Run only the stages whose reports you need (--only STAGE)"
+    return [Saving(change, "all stages", saved_s, evidence, "low")]
+
+
+def _redone_stages(times: RunTimes, run: Mapping[str, Any], history: pd.DataFrame) -> list[Saving]:
+    """Find stages that were done again although a result of the same key was known.
+
+    Saved: the time in which they ran alone.
+    """
+    savings = []
+    for stage in times.spans:
+        facts = run["stages"][stage]
+        if facts.get("status") != "done" or not facts.get("key"):
+            continue
+        known = history[
+            (history["stage"] == stage)
+            & (history["key"] == facts["key"])
+            & (history["status"] == "done")
+            & (history["run_id"] != run["run_id"])
+            & (history["created"] < run["created"])
+        ]
+        if len(known):
+            evidence = f"run {known['run_id'].iloc[-1]} made the result of the same key"
+            saved_s = times.alone_s(stage)
+            savings.append(
+                Saving("Reuse the known result: run without --fresh", stage, saved_s, evidence, "high")
+            )
+    return savings
+
+
+def _rebuilt_index(
+    times: RunTimes, figures: pd.DataFrame, run: Mapping[str, Any], history: pd.DataFrame
+) -> list[Saving]:
+    """Find a recipient index that was built again although it was known.
+
+    It was known when an earlier run finished the same stage with the same recipients (digest), parameters,
+    code and machine. Saved: the time of the phase `index`, as far as the stage ran alone.
+    """
+    code, recipients = (run.get("code") or {}).get("digest"), _recipients_digest(run.get("stages", {}))
+    built = figures[(figures["phase"] == "index") & figures["stage"].isin(list(times.spans))]
+    if built.empty or code is None or recipients is None:
+        return []
+    same = history[
+        (history["run_id"] != run["run_id"])
+        & (history["created"] < run["created"])
+        & (history["params_digest"] == run.get("params_digest"))
+        & (history["code_digest"] == code)
+        & (history["fingerprint"] == (run.get("environment") or {}).get("fingerprint"))
+    ]
+    outputs = same["outputs"].map(json.loads).map(lambda made: made.get("recipients", {}).get("digest"))
+    with_these = same.loc[outputs == recipients, "run_id"]
+    savings = []
+    for stage, elapsed_s in zip(built["stage"], built["elapsed_s"], strict=True):
+        is_known = (same["stage"] == stage) & (same["status"] == "done") & same["run_id"].isin(with_these)
+        if is_known.any():
+            evidence = f"run {same.loc[is_known, 'run_id'].iloc[-1]} had built it from the same recipients"
+            change = "Keep the recipient index: don't delete the store, run without --fresh"
+            saved_s = min(float(elapsed_s), times.alone_s(stage))
+            savings.append(Saving(change, f"{stage}, index", saved_s, evidence, "high"))
+    return savings
+
+
+def _side_by_side(times: RunTimes, run: Mapping[str, Any]) -> list[Saving]:
+    """Compute what running independent stages at the same time would save.
+
+    No order of the stages is shorter than the longest chain of stages that need one another, nor than their
+    CPU time over the cores. Saved: the time in which stages ran, less the larger of the two.
+    """
+    lengths = {stage: end - start for stage, (start, end) in times.spans.items()}
+    finished: dict[str, float] = {}
+
+    def finish(stage: str) -> float:
+        if stage not in finished:
+            needs = run["stages"].get(stage, {}).get("needs", ())
+            finished[stage] = lengths.get(stage, 0.0) + max((finish(needed) for needed in needs), default=0.0)
+        return finished[stage]
+
+    chain_s = max((finish(stage) for stage in lengths), default=0.0)
+    cores = (run.get("environment") or {}).get("cores")
+    bound_s = max(chain_s, sum(times.cpu_s.values()) / cores) if cores else chain_s
+    evidence = (
+        f"the stages took {times.covered_s:.1f} s; the longest chain of stages that need one another takes "
+        f"{chain_s:.1f} s"
+    )
+    change = "Let independent stages run side by side (pipeline.parallel_stages)"
+    return [Saving(change, "all stages", times.covered_s - bound_s, evidence, "medium")]
+
+
+def _recipients_digest(stages: Mapping[str, Any]) -> str | None:
+    digests = [
+        stage["outputs"]["recipients"].get("digest")
+        for stage in stages.values()
+        if "recipients" in (stage.get("outputs") or {})
+    ]
+    return digests[0] if digests else None
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    covered, reached = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        covered += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered
