@@ -123,7 +123,8 @@ def _judge_gate(metrics: pd.DataFrame, name: str, gate: Gate) -> dict[str, Any]:
         )
 
     if candidates.empty:
-        return row("fail", where, math.nan, f"can't be judged: {gate.metric} wasn't measured for {where}")
+        part = f" for {where}" if gate.by else ""
+        return row("fail", where, math.nan, f"can't be judged: {gate.metric} wasn't measured{part}")
     enough = candidates[~(candidates["denominator"] < gate.min_rows)]
     if enough.empty:
         most = candidates["denominator"].max()
