@@ -1,0 +1,36 @@
+"""The charts of the reports: each takes a frame that follows a table's contract and returns a `Chart`."""
+
+from sbir_toolkit.reports.charts.awards import (
+    award_years,
+    funding_by,
+    recipients_by_source_and_identifier_fill,
+    rejects_by_reason,
+)
+from sbir_toolkit.reports.charts.base import Chart
+from sbir_toolkit.reports.charts.gates import gate_values, match_rate_by, metric_trends
+from sbir_toolkit.reports.charts.matches import (
+    accuracy_intervals,
+    decisions_by_tier,
+    probability_histogram,
+    reliability_curve,
+)
+from sbir_toolkit.reports.charts.stages import recommendations_bar, stage_memory, stage_timeline, stage_trends
+
+__all__ = [
+    "Chart",
+    "accuracy_intervals",
+    "award_years",
+    "decisions_by_tier",
+    "funding_by",
+    "gate_values",
+    "match_rate_by",
+    "metric_trends",
+    "probability_histogram",
+    "recipients_by_source_and_identifier_fill",
+    "recommendations_bar",
+    "rejects_by_reason",
+    "reliability_curve",
+    "stage_memory",
+    "stage_timeline",
+    "stage_trends",
+]

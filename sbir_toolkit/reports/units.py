@@ -1,0 +1,202 @@
+"""Numbers as people read them: 81.4 %, $3.2 million, 2 min 05 s, 1.46 GB.
+
+Charts, tables and pages all write numbers through these functions, so that one quantity looks the same
+everywhere. What isn't known is written as a dash, never as zero. A share is never rounded to 0 % or 100 %
+unless it is exactly that.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+DASH = "\u2013"
+
+
+def format_count(value: float | None) -> str:
+    """Write a whole number with thousands separators.
+
+    Examples
+    --------
+    >>> format_count(219500)
+    '219,500'
+    """
+    return DASH if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def format_number(value: float | None) -> str:
+    """Write a number of unknown kind: whole ones in full, others with four significant digits.
+
+    Examples
+    --------
+    >>> format_number(0.812345), format_number(12.0), format_number(1234567.8)
+    ('0.8123', '12', '1,234,568')
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    if math.isinf(value):
+        return "infinite"
+    if value == round(value) or abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    text = f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def format_share(value: float | None) -> str:
+    """Write a share (0..1) in percent, with more digits within a point of nothing or of everything.
+
+    Examples
+    --------
+    >>> [format_share(share) for share in (0.8136, 1.0, 0.99996, 0.0004, 0.0017)]
+    ['81.4 %', '100 %', '99.996 %', '0.04 %', '0.17 %']
+    """
+    return DASH if value is None or math.isnan(value) else f"{_percent(value, _digits(value))} %"
+
+
+def format_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """Write a share with its interval, or alone where it has none.
+
+    Examples
+    --------
+    >>> format_interval(0.814, 0.806, 0.821)
+    '81.4 % (80.6 to 82.1)'
+    """
+    if (
+        value is None
+        or math.isnan(value)
+        or low is None
+        or math.isnan(low)
+        or high is None
+        or math.isnan(high)
+    ):
+        return format_share(value)
+    digits = max(_digits(value), _digits(low), _digits(high))
+    return f"{_percent(value, digits)} % ({_percent(low, digits)} to {_percent(high, digits)})"
+
+
+def format_probability(value: float | None) -> str:
+    """Write a probability with three decimals; only certainty itself is written as 1.000.
+
+    Examples
+    --------
+    >>> format_probability(0.9731), format_probability(0.99999)
+    ('0.973', '>0.999')
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    if 0.9995 <= value < 1:
+        return ">0.999"
+    return "<0.001" if 0 < value < 0.0005 else f"{value:.3f}"
+
+
+def format_usd(value: float | None) -> str:
+    """Write US dollars in full, without cents.
+
+    Examples
+    --------
+    >>> format_usd(1234567.89), format_usd(-50)
+    ('$1,234,568', '-$50')
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{'-' if value < 0 else ''}${abs(value):,.0f}"
+
+
+def format_large_usd(value: float | None) -> str:
+    """Write a sum of US dollars in words that can be read aloud.
+
+    Examples
+    --------
+    >>> format_large_usd(3_214_000_000), format_large_usd(950_000)
+    ('$3.21 billion', '$950,000')
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if abs(value) >= 0.9995 * size:
+            return f"{'-' if value < 0 else ''}${_three_digits(abs(value) / size)} {word}"
+    return format_usd(value)
+
+
+def format_seconds(value: float | None) -> str:
+    """Write a time in the unit that suits its size.
+
+    Examples
+    --------
+    >>> [format_seconds(s) for s in (0, 0.0000042, 0.0421, 8.416, 125, 3725)]
+    ['0 s', '4.20 µs', '42.1 ms', '8.42 s', '2 min 05 s', '1 h 02 min']
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    if value < 0:
+        return f"-{format_seconds(-value)}"
+    if value == 0:
+        return "0 s"
+    for limit, size, unit in ((1e-6, 1e-9, "ns"), (1e-3, 1e-6, "\u00b5s"), (1, 1e-3, "ms"), (60, 1, "s")):
+        if value < 0.999 * limit:
+            return f"{_three_digits(value / size)} {unit}"
+    seconds = round(value)
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    minutes = round(value / 60)
+    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def format_bytes(value: float | None) -> str:
+    """Write a size in decimal units.
+
+    Examples
+    --------
+    >>> format_bytes(1_460_000_000), format_bytes(512)
+    ('1.46 GB', '512 B')
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if abs(value) >= 0.9995 * size:
+            return f"{_three_digits(value / size)} {unit}"
+    return f"{value:.0f} B"
+
+
+def format_rate(value: float | None) -> str:
+    """Write a number of rows per second.
+
+    Examples
+    --------
+    >>> format_rate(12345.6)
+    '12,346/s'
+    """
+    return DASH if value is None or math.isnan(value) else f"{format_number(value)}/s"
+
+
+def format_moment(epoch_s: float | None) -> str:
+    """Write a moment in time, given as seconds since 1970, in UTC.
+
+    Examples
+    --------
+    >>> format_moment(1795449600)
+    '2026-11-23 16:00 UTC'
+    """
+    if epoch_s is None or epoch_s is None or math.isnan(epoch_s):
+        return DASH
+    return datetime.fromtimestamp(epoch_s, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _digits(share: float) -> int:
+    percent = 100 * share
+    distance = min(abs(percent), abs(100 - percent))
+    if distance == 0:
+        return 0
+    digits = max(1, min(6, 1 - math.floor(math.log10(distance))))
+    written = f"{percent:.{digits}f}"
+    return max(1, digits - (len(written) - len(written.rstrip("0"))))
+
+
+def _percent(share: float, digits: int) -> str:
+    return f"{100 * share:.{0 if share in (0, 1) else digits}f}"
+
+
+def _three_digits(value: float) -> str:
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
