@@ -1,0 +1,171 @@
+"""The recipients, laid out so that names, places and identifiers find them without a scan.
+
+What the matcher asks of the recipients is kept in plain arrays in a folder, one file each (`layout` writes
+them). The folder is opened by mapping the files into memory, which takes milliseconds and shares one copy
+among all threads and processes. An index handed to another process travels as its path.
+
+The arrays, by the first part of their names:
+
+- `name_*`: each distinct core name, in the order of its hash, its words and its bearers;
+- `entry_*`: each bearing of a name by a recipient, with the legal form and whether it's an alternate name;
+- `row_*`, `place_*`: each recipient, by row;
+- `word_*`, `pair_*`: each word, and each pair of neighbouring words, with the names it is in;
+- `typo_*`: each longer word with one letter left out, for finding mistyped ones;
+- `uei_*`, `duns_*`, and `place_key`, `place_rows`: sorted keys and the rows they lead to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.matching.places import Places
+from sbir_toolkit.matching.texts import Bytes, Floats, Hasher, Hashes, Ints, expand
+from sbir_toolkit.storage import read_json
+
+INDEX_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class RecipientIndex:
+    """The recipients as memory-mapped arrays; see `layout.build_index` and `open_index`.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where the arrays are.
+    rows : int
+        How many recipients there are.
+    names : int
+        How many distinct core names they bear.
+    """
+
+    folder: Path
+    rows: int
+    names: int
+    max_word_postings: int
+    arrays: dict[str, npt.NDArray[Any]] = field(repr=False)
+    tables: dict[str, pa.Table] = field(repr=False)
+
+    def __reduce__(self) -> tuple[Callable[[Path], RecipientIndex], tuple[Path]]:
+        return open_index, (self.folder,)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.arrays[name]
+
+    @property
+    def places(self) -> Places:
+        """The recipients' places, by row."""
+        return Places(*(self[f"place_{part}"] for part in ("zip5", "number", "street", "city", "state")))
+
+    def entries_of(self, rows: Ints) -> tuple[Ints, Ints]:
+        """List the names that recipients bear.
+
+        Parameters
+        ----------
+        rows : int64 array of shape (n,)
+
+        Returns
+        -------
+        at : int64 array
+            Position among `rows`.
+        entry : int64 array
+            The bearing of a name, a place in the arrays `entry_*`.
+        """
+        first = self["row_start"][rows].astype(np.int64)
+        count = self["row_start"][rows + 1].astype(np.int64) - first
+        entry = self["row_entry"][expand(first, count)].astype(np.int64)
+        return np.repeat(np.arange(len(rows)), count), entry
+
+    def shown(self, rows: Ints) -> pa.Table:
+        """Give what a person wants to see of some recipients; nulls for row -1."""
+        return self.tables["recipients"].take(pa.array(rows, mask=rows < 0))
+
+    def core_names(self, names: Ints) -> list[str]:
+        """Give the texts of some core names."""
+        return list(self.tables["names"].column("core").take(pa.array(names)).to_pylist())
+
+    def words(self, words: Ints) -> list[str]:
+        """Give the texts of some words."""
+        return list(self.tables["words"].column("word").take(pa.array(words)).to_pylist())
+
+
+def open_index(folder: Path) -> RecipientIndex:
+    """Open an index that `build_index` made.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The index.
+
+    Returns
+    -------
+    RecipientIndex
+        Its arrays mapped into memory, not read.
+
+    Raises
+    ------
+    InputError
+        When there is no whole index of this version in the folder.
+    """
+    try:
+        facts = read_json(folder / "index.json")
+    except (OSError, ValueError) as wrong:
+        raise InputError(
+            explain("there is no recipient index", where=folder, got=wrong, todo="build it with build_index")
+        ) from wrong
+    if facts["version"] != INDEX_VERSION:
+        raise InputError(
+            explain(
+                "the recipient index is of another version",
+                where=folder,
+                expected=INDEX_VERSION,
+                got=facts["version"],
+                todo="build it again with build_index",
+            )
+        )
+    arrays = {path.stem: _map(path) for path in sorted(folder.glob("*.npy"))}
+    tables = {
+        path.stem: pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        for path in sorted(folder.glob("*.arrow"))
+    }
+    return RecipientIndex(folder, facts["rows"], facts["names"], facts["max_word_postings"], arrays, tables)
+
+
+def duns_numbers(duns: pa.Array) -> npt.NDArray[np.uint32]:
+    """Read DUNS as numbers; 0 where there is none."""
+    return np.asarray(pc.cast(duns.fill_null("0"), pa.uint32()).to_numpy(zero_copy_only=False), np.uint32)
+
+
+def word_bits(counts: npt.NDArray[Any], names: int) -> Floats:
+    """Say in bits how much it tells that two names share a word that is in `counts` of `names` names."""
+    bits: Floats = np.log2((names + 1) / (counts + 0.5))
+    return bits
+
+
+def typo_keys(data: Bytes, offsets: Ints) -> tuple[Hashes, Ints]:
+    """Hash words whole and with each letter left out; those that share a key are two edits apart at most."""
+    hasher = Hasher(data)
+    without, owner = hasher.without_one(offsets[:-1], offsets[1:])
+    whole = hasher.run(offsets[:-1], offsets[1:])
+    return np.concatenate([whole, without]), np.concatenate([np.arange(len(whole)), owner])
+
+
+def place_key(zip5: npt.NDArray[np.uint32], number: npt.NDArray[np.uint32]) -> Hashes:
+    """Put ZIP and street number into one number, ZIP first; 0 where there is no ZIP."""
+    key: Hashes = (zip5.astype(np.uint64) << np.uint64(20)) | number
+    return np.where(zip5 == 0, np.uint64(0), key)
+
+
+def _map(path: Path) -> npt.NDArray[Any]:
+    # An empty file can't be mapped.
+    array: npt.NDArray[Any] = np.load(path) if path.stat().st_size <= 128 else np.load(path, mmap_mode="r")
+    return array

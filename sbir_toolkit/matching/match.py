@@ -1,0 +1,212 @@
+"""Each company with its recipient.
+
+The identifiers come first: who files a recipient's UEI or DUNS is that recipient, unless name and place
+both contradict. Whoever is left is looked for by name and place (`candidates`), the pairs found are
+compared (`evidence`) and weighed (`model`), and one recipient is accepted, one proposed for review, or none
+(`decide`). Each company's result depends on that company and the index alone, so any split into chunks
+gives the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from sbir_toolkit.matching.candidates import Candidates, find_candidates
+from sbir_toolkit.matching.decide import Choice, choose, decide, same_firm
+from sbir_toolkit.matching.evidence import measure_pairs
+from sbir_toolkit.matching.identifiers import Hits, Identity, match_identifiers, weigh_differing
+from sbir_toolkit.matching.index import RecipientIndex, duns_numbers
+from sbir_toolkit.matching.model import Matrix, best_of_each, compete, load_weights, make_terms, sum_groups
+from sbir_toolkit.matching.names import read_names
+from sbir_toolkit.matching.places import read_places
+from sbir_toolkit.matching.texts import Flags, Floats, Ints, hash_strings
+from sbir_toolkit.meter import phase
+from sbir_toolkit.params import Matching
+from sbir_toolkit.tables import COMPANIES, COMPANY_MATCHES
+
+_BLOCK = 8_192
+
+
+def match_companies(companies: pd.DataFrame, index: RecipientIndex, params: Matching) -> pd.DataFrame:
+    """Find each company's recipient.
+
+    Parameters
+    ----------
+    companies : pandas.DataFrame of shape (n, 9)
+        As the contract `companies` says.
+    index : RecipientIndex
+    params : Matching
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n, 12)
+        As the contract `company_matches` says, in the order of `companies`. What a company gets doesn't
+        depend on the other ones.
+    """
+    frames = [_result(block, index, params) for block in match_blocks(companies, index, params)]
+    return pd.concat(frames, ignore_index=True)[COMPANY_MATCHES.names]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """All that was found out about a block of companies.
+
+    Parameters
+    ----------
+    companies : pyarrow.Table
+        The contract `companies`.
+    hits : Hits
+        What the identifiers say.
+    pairs : Candidates of shape (n,)
+        The candidates found by name and place, each recipient once for a company.
+    measures : dict of float64 arrays of shape (n,)
+    terms : float64 array of shape (n, terms)
+    differing : float64 array of shape (n,)
+        What weighs against a pair whose identifiers differ.
+    probability : float64 array of shape (n,)
+    choice : Choice
+        The best pair of each company and the next one.
+    """
+
+    companies: pa.Table
+    hits: Hits
+    pairs: Candidates
+    measures: dict[str, Floats]
+    terms: Matrix
+    differing: Floats
+    probability: Floats
+    choice: Choice
+
+
+def match_blocks(
+    companies: pd.DataFrame, index: RecipientIndex, params: Matching, masked: Ints | None = None
+) -> Iterator[Matched]:
+    """Match companies block by block and give everything that was found out.
+
+    Parameters
+    ----------
+    companies : pandas.DataFrame of shape (n, 9)
+        As the contract `companies` says.
+    index : RecipientIndex
+    params : Matching
+    masked : int64 array of shape (n,), optional
+        For each company the row of a recipient to keep from it, with all other recipients of that firm; -1:
+        none.
+
+    Yields
+    ------
+    Matched
+        For the next 8,192 companies, or for none when there are none.
+    """
+    table = COMPANIES.arrow(companies)
+    for low in range(0, max(table.num_rows, 1), _BLOCK):
+        hidden = None if masked is None else masked[low : low + _BLOCK]
+        yield _match_block(table.slice(low, _BLOCK), index, params, hidden)
+
+
+def _match_block(
+    companies: pa.Table, index: RecipientIndex, params: Matching, masked: Ints | None
+) -> Matched:
+    with phase("normalise", rows=companies.num_rows):
+        column = {name: companies.column(name).combine_chunks() for name in COMPANIES.names[:-1]}
+        names = read_names(column["company"])
+        places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
+        identity = Identity(hash_strings(column["uei"]), duns_numbers(column["duns"]))
+    with phase("identifiers", rows=companies.num_rows):
+        hits = match_identifiers(index, names, places, identity)
+    with phase("candidates") as span:
+        pairs = find_candidates(index, names, places, (hits.row < 0) | hits.is_conflict, params)
+        if masked is not None:
+            is_hidden = same_firm(index, pairs.row, masked[pairs.company])
+            pairs = pairs.take(np.flatnonzero(~is_hidden))
+        span.rows = len(pairs)
+    with phase("score", rows=len(pairs)):
+        measures = measure_pairs(index, names, pairs)
+        terms = make_terms(measures)
+        differing = weigh_differing(index, identity, pairs)
+        score = terms @ load_weights() + differing
+        best = best_of_each(pairs.company, pairs.row, score)
+        pairs, terms, differing = pairs.take(best), terms[best], differing[best]
+        measures = {name: values[best] for name, values in measures.items()}
+        probability = compete(pairs.company, score[best])
+    with phase("decide", rows=companies.num_rows):
+        choice = choose(index, pairs, probability, companies.num_rows)
+    return Matched(companies, hits, pairs, measures, terms, differing, probability, choice)
+
+
+def _result(block: Matched, index: RecipientIndex, params: Matching) -> pd.DataFrame:
+    hits, choice = block.hits, block.choice
+    by_id = hits.row >= 0
+    row = np.where(by_id, hits.row, _row_of(block.pairs, choice.best))
+    probability = np.where(by_id, hits.probability, choice.probability)
+    next_row, next_probability = _runner_up(block, index)
+    decision = decide(probability, next_probability, hits.is_conflict, params)
+    decision = np.where(row >= 0, decision, "reject")
+    is_linked = decision != "reject"
+    is_same_name = np.append(block.measures["same_name"], 0.0)[choice.best] > 0
+    tier = np.where(is_same_name, "name_exact", "name_fuzzy")
+    tier = np.where(by_id, np.where(hits.is_uei, "uei", "duns"), tier)
+    linked = index.shown(np.where(is_linked, row, -1)).to_pandas()
+    next_one = index.shown(next_row).to_pandas()
+    return pd.DataFrame(
+        {
+            "company_id": block.companies.column("company_id").to_pandas(),
+            "recipient_id": linked["recipient_id"],
+            "recipient_uei": linked["uei"],
+            "recipient_name": linked["recipient_name"],
+            "tier": _texts(tier, is_linked),
+            "match_probability": np.where(row >= 0, probability, np.nan),
+            "margin": np.where(row >= 0, np.clip(probability - next_probability, 0, 1), np.nan),
+            "decision": _texts(decision, np.ones(len(row), bool)),
+            "evidence": pd.Series(_evidence(block), dtype="str"),
+            "runner_up_id": next_one["recipient_id"],
+            "runner_up_name": next_one["recipient_name"],
+            "runner_up_probability": np.where(next_row >= 0, next_probability, np.nan),
+        }
+    )
+
+
+def _runner_up(block: Matched, index: RecipientIndex) -> tuple[Ints, Floats]:
+    """Give the next recipient of another firm; beside one that an identifier names, the best one by name."""
+    hits, choice = block.hits, block.choice
+    by_id = hits.row >= 0
+    row = np.where(by_id, _row_of(block.pairs, choice.best), _row_of(block.pairs, choice.runner_up))
+    is_same = by_id & same_firm(index, hits.row, row)
+    row = np.where(is_same, -1, row)
+    rival = np.where(
+        by_id, np.minimum(choice.probability, 1 - hits.probability), choice.runner_up_probability
+    )
+    return row, np.where(row >= 0, rival, 0.0)
+
+
+def _evidence(block: Matched) -> list[str | None]:
+    hits, best = block.hits, block.choice.best
+    pieces, bits = sum_groups(block.terms, block.differing)
+    bits = np.concatenate([bits, np.zeros((1, len(pieces)))])[best]
+    by_name = [
+        _as_json(pieces, one) if known else None for one, known in zip(bits.tolist(), best >= 0, strict=True)
+    ]
+    for at in np.flatnonzero(hits.row >= 0).tolist():
+        weights = np.array([hits.identifier[at], hits.name[at], hits.place[at]]) / np.log(2)
+        by_name[at] = _as_json(["uei" if hits.is_uei[at] else "duns", "name", "place"], weights.tolist())
+    return by_name
+
+
+def _as_json(pieces: list[str], bits: list[float]) -> str:
+    shown = {piece: round(value, 1) for piece, value in zip(pieces, bits, strict=True) if abs(value) >= 0.05}
+    return json.dumps(shown, separators=(",", ":"))
+
+
+def _texts(values: npt.NDArray[np.str_], is_kept: Flags) -> pd.Series[str]:
+    return pd.Series(values, dtype="str").where(is_kept)
+
+
+def _row_of(pairs: Candidates, positions: Ints) -> Ints:
+    return np.append(pairs.row, -1)[positions]
