@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -102,11 +101,7 @@ class _AwardNormaliser:
     def __call__(self, batch: Batch) -> Normalised:
         batch, faults = loading.set_aside(batch, _check(batch))
         repaired: Counter[str] = Counter()
-        columns: dict[str, pa.Array] = {}
-        for column in AWARD_FORMAT.aliases:
-            text, decoded = values.clean_text(batch.text(column))
-            columns[column] = _read(column, text, repaired)
-            repaired["html_entity"] += decoded
+        columns = loading.read_columns(batch, AWARD_FORMAT, _read, repaired)
         columns["award_year"] = values.read_years(columns["award_year"])
         digests = digest_rows([batch.text(column) for column in _IDENTITY])
         columns["award_id"] = spell_ids(digests, self._ids.count(digests))
@@ -132,21 +127,18 @@ def _check(batch: Batch) -> list[loading.Check]:
     ]
 
 
-def _read(column: str, text: pa.Array, repaired: Counter[str]) -> pa.Array:
+def _read(column: str, text: pa.Array) -> tuple[pa.Array, Counter[str]]:
     """Read one column's clean text into its type, counting what can't be read."""
     if column in _FLAGS:
-        repaired["flag_unreadable"] += int(
-            np.count_nonzero(pc.fill_null(values.is_unknown_flag(text), False))
-        )
-        return values.read_flags(text)
+        unknown: int = pc.sum(values.is_unknown_flag(text)).as_py() or 0
+        return values.read_flags(text), Counter(flag_unreadable=unknown)
     if column == "state":
-        return normalise_state(text)
+        return normalise_state(text), Counter()
     if column not in _READERS:
-        return text
+        return text, Counter()
     read, kind = _READERS[column]
     result = read(text)
-    repaired[kind] += values.count_lost(text, result)
-    return result
+    return result, Counter({kind: values.count_lost(text, result)})
 
 
-_KIND = loading.Kind(AWARD_FORMAT, tables.AWARDS, tables.AWARD_REJECTS, _AwardNormaliser)
+_KIND = loading.Kind(AWARD_FORMAT, tables.AWARDS, tables.AWARD_REJECTS, _AwardNormaliser, group_rows=16_000)

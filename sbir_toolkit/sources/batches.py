@@ -39,9 +39,7 @@ WRONG_FIELDS = "wrong number of fields"
 REPEATED_HEADER = "the record repeats the header"
 
 _RAW_CHARACTERS = 2_000
-_BLOCK_BYTES_PER_MB = (
-    10_000  # a block's text is this part of the memory allowed; its arrays take some ten times as much
-)
+_BLOCK_BYTES_PER_MB = 5_000  # of text read at once; what is made of it takes some twenty times as much
 _BOM = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb'(?:[^"\r\n]|"[^"]*")*+(?:\r?\n|\Z)')
 

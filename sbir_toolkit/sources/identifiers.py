@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sbir_toolkit.sources.values import map_distinct
+from sbir_toolkit.sources.values import map_distinct, text_bytes
 
 Column = TypeVar("Column", pa.Array, "pd.Series[str]")
 
@@ -62,7 +62,8 @@ def normalise_uei(values: Column) -> Column:
     )
     is_valid = np.zeros(len(texts), dtype=bool)
     if has_length.any():
-        is_valid[has_length] = _are_ueis(_characters(texts.filter(pa.array(has_length)), _UEI_LENGTH))
+        _, characters = text_bytes(texts.filter(pa.array(has_length)))
+        is_valid[has_length] = _are_ueis(characters.reshape(-1, _UEI_LENGTH))
     return give_back(values, pc.if_else(pa.array(is_valid), texts, None))
 
 
@@ -164,13 +165,6 @@ def give_back(values: Column, result: pa.Array) -> Column:
             Column, pd.Series(result.to_pandas().array, index=values.index, name=values.name, dtype="str")
         )
     return cast(Column, result)
-
-
-def _characters(texts: pa.Array, length: int) -> NDArray[np.uint8]:
-    """Give texts of one length in bytes as a matrix of byte values, one row a text."""
-    _, offsets, data = texts.buffers()
-    first = int(np.frombuffer(offsets, dtype=np.int32)[texts.offset])
-    return np.frombuffer(data, dtype=np.uint8)[first : first + length * len(texts)].reshape(-1, length)
 
 
 def _are_ueis(characters: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """From batches of text to a table and its rejects, with every record accounted for.
 
-Reading, normalising and writing go on batch by batch, so memory doesn't grow with the file. What is written
-depends on the records alone: the row groups of the Parquet files have a fixed size, whatever the batches
-were.
+Reading, normalising and writing go on batch by batch, so memory doesn't grow with the file; one batch is
+written while the next is read. What is written depends on the records alone: the row groups of the Parquet
+files have a fixed size, whatever the batches were.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import html
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,9 @@ from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.meter import phase
 from sbir_toolkit.sources.batches import Batch, Fault, read_batches
 from sbir_toolkit.sources.formats import Format
+from sbir_toolkit.sources.values import clean_text
 from sbir_toolkit.storage import parquet_writer
 from sbir_toolkit.tables import Table
-
-_GROUP_ROWS = 20_000
 
 Check = tuple[str, pa.Array, str]
 
@@ -104,13 +104,15 @@ class Normalised:
 class Kind:
     """A kind of input file: how it looks, where it goes, and how a batch is normalised.
 
-    `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw.
+    `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. `group_rows`
+    go into one row group of the table; as many of them are held in memory.
     """
 
     form: Format
     table: Table
     rejects: Table
     start: Callable[[], Callable[[Batch], Normalised]]
+    group_rows: int
 
 
 def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
@@ -140,13 +142,17 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
     paths = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
     with contextlib.ExitStack() as stack:
         rows, rejects = (
-            stack.enter_context(_open_groups(paths[table.name], table))
+            stack.enter_context(_open_groups(paths[table.name], table, kind.group_rows))
             for table in (kind.table, kind.rejects)
         )
+        writing = stack.enter_context(ThreadPoolExecutor(1))
+        written: Future[None] | None = None
         for part in _stream(path, limits, kind, tally):
-            with phase("write", rows=part.table.num_rows):
-                rows.write(part.table)
-                rejects.write(_reject_table(part.faults, kind.rejects))
+            if written:
+                written.result()
+            written = writing.submit(_write, part, rows, rejects, kind)
+        if written:
+            written.result()
         with phase("write", rows=0):
             rows.flush()
             rejects.flush()
@@ -202,6 +208,39 @@ def set_aside(batch: Batch, checks: list[Check]) -> tuple[Batch, list[Fault]]:
     return (batch.keep(np.flatnonzero(is_kept)) if faults else batch), faults
 
 
+def read_columns(
+    batch: Batch,
+    form: Format,
+    read_column: Callable[[str, pa.Array], tuple[pa.Array, Counter[str]]],
+    repaired: Counter[str],
+) -> dict[str, pa.Array]:
+    """Clean and read each column of a batch.
+
+    Parameters
+    ----------
+    batch
+        The records.
+    form
+        What columns there can be.
+    read_column
+        Turns a column's name and clean text into values, and counts what it couldn't read.
+    repaired
+        The counts are added to this.
+
+    Returns
+    -------
+    dict of pyarrow.Array
+        By the columns' names.
+    """
+    columns = {}
+    for column in form.aliases:
+        text, decoded = clean_text(batch.text(column))
+        columns[column], counts = read_column(column, text)
+        repaired.update(counts)
+        repaired["html_entity"] += decoded
+    return columns
+
+
 class _Tally:
     """Counts what became of a file's records."""
 
@@ -250,15 +289,16 @@ class _Tally:
 class _GroupWriter:
     """Writes rows to a Parquet file in row groups of a fixed size."""
 
-    def __init__(self, writer: Any, schema: pa.Schema) -> None:
+    def __init__(self, writer: Any, schema: pa.Schema, rows: int) -> None:
+        self._rows = rows
         self._writer = writer
         self._waiting = schema.empty_table()
 
     def write(self, table: pa.Table) -> None:
         self._waiting = pa.concat_tables([self._waiting, table])
-        while self._waiting.num_rows >= _GROUP_ROWS:
-            self._writer.write_table(self._waiting.slice(0, _GROUP_ROWS).combine_chunks())
-            self._waiting = self._waiting.slice(_GROUP_ROWS)
+        while self._waiting.num_rows >= self._rows:
+            self._writer.write_table(self._waiting.slice(0, self._rows).combine_chunks())
+            self._waiting = self._waiting.slice(self._rows)
 
     def flush(self) -> None:
         if self._waiting.num_rows:
@@ -266,9 +306,9 @@ class _GroupWriter:
 
 
 @contextlib.contextmanager
-def _open_groups(path: Path, table: Table) -> Iterator[_GroupWriter]:
+def _open_groups(path: Path, table: Table, rows: int) -> Iterator[_GroupWriter]:
     with parquet_writer(path, table.arrow_schema) as writer:
-        yield _GroupWriter(writer, table.arrow_schema)
+        yield _GroupWriter(writer, table.arrow_schema, rows)
 
 
 def _stream(path: Path, limits: params.Limits, kind: Kind, tally: _Tally) -> Iterator[Normalised]:
@@ -286,6 +326,12 @@ def _stream(path: Path, limits: params.Limits, kind: Kind, tally: _Tally) -> Ite
         part = Normalised(part.table, faults, batch.repaired + part.repaired)
         tally.add(batch, part)
         yield part
+
+
+def _write(part: Normalised, rows: _GroupWriter, rejects: _GroupWriter, kind: Kind) -> None:
+    with phase("write", rows=part.table.num_rows):
+        rows.write(part.table)
+        rejects.write(_reject_table(part.faults, kind.rejects))
 
 
 def _reject_table(faults: list[Fault], table: Table) -> pa.Table:

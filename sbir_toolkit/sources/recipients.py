@@ -98,11 +98,7 @@ class _RecipientNormaliser:
     def __call__(self, batch: Batch) -> Normalised:
         batch, faults = loading.set_aside(batch, _check(batch))
         repaired: Counter[str] = Counter()
-        columns: dict[str, pa.Array] = {}
-        for column in RECIPIENT_FORMAT.aliases:
-            text, decoded = values.clean_text(batch.text(column))
-            repaired["html_entity"] += decoded
-            columns[column] = _read(column, text, repaired)
+        columns = loading.read_columns(batch, RECIPIENT_FORMAT, _read, repaired)
         columns["recipient_id"] = _complete_ids(columns)
         is_repeat = self._ids.count(digest_rows([columns["recipient_id"]])) > 0
         table = pa.table(
@@ -133,18 +129,17 @@ def _check(batch: Batch) -> list[loading.Check]:
     ]
 
 
-def _read(column: str, text: pa.Array, repaired: Counter[str]) -> pa.Array:
+def _read(column: str, text: pa.Array) -> tuple[pa.Array, Counter[str]]:
     """Read one column's clean text into its form, counting what can't be read."""
     if column == "state":
-        return normalise_state(text)
+        return normalise_state(text), Counter()
     if column == "alternate_names":
-        return _join_names(text)
+        return _join_names(text), Counter()
     if column not in _READERS:
-        return text
+        return text, Counter()
     read, kind = _READERS[column]
     result = read(text)
-    repaired[kind] += values.count_lost(text, result)
-    return result
+    return result, Counter({kind: values.count_lost(text, result)})
 
 
 def _complete_ids(columns: dict[str, pa.Array]) -> pa.Array:
@@ -176,4 +171,6 @@ def _join_array(text: str) -> str | None:
     return "|".join(name for name in names if name != "NULL") or None
 
 
-_KIND = loading.Kind(RECIPIENT_FORMAT, tables.RECIPIENTS, tables.RECIPIENT_REJECTS, _RecipientNormaliser)
+_KIND = loading.Kind(
+    RECIPIENT_FORMAT, tables.RECIPIENTS, tables.RECIPIENT_REJECTS, _RecipientNormaliser, group_rows=64_000
+)

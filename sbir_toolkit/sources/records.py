@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from sbir_toolkit.sources.files import ByteStream
@@ -329,11 +330,12 @@ def _is_regular(data: bytes, codes: NDArray[np.uint8], quotes: NDArray[np.int64]
 
 
 def _is_utf8(data: bytes) -> bool:
-    if data.isascii():
-        return True
+    text = pa.Array.from_buffers(
+        pa.large_utf8(), 1, [None, pa.array([0, len(data)]).buffers()[1], pa.py_buffer(data)]
+    )
     try:
-        data.decode()
-    except UnicodeDecodeError:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
         return False
     return True
 
@@ -341,7 +343,8 @@ def _is_utf8(data: bytes) -> bool:
 def _line_end_size(codes: NDArray[np.uint8], stops: NDArray[np.int64]) -> NDArray[np.int64]:
     has_newline = codes[stops - 1] == ord("\n")
     has_return = has_newline & (stops > 1) & (codes[np.maximum(stops - 2, 0)] == ord("\r"))
-    return has_newline.astype(np.int64) + has_return
+    sizes: NDArray[np.int64] = has_newline.astype(np.int64) + has_return
+    return sizes
 
 
 def _split_loosely(text: bytes, position: int, stop: int) -> tuple[list[bytes], int]:

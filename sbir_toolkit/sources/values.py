@@ -9,17 +9,20 @@ from __future__ import annotations
 import datetime
 import html
 import html.entities
+import itertools
 import re
 from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from sbir_toolkit.sources.formats import NULL_TOKENS
 
 _LONGEST_TOKEN = max(map(len, NULL_TOKENS))
-_ENTITY = r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);"
+_ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_ENTITY_BYTES = re.compile(_ENTITY.pattern.encode())
 _CARRIAGE_RETURN = "_x000D_"  # how Excel writes a carriage return into XML
 
 _MONTHS = (
@@ -55,13 +58,44 @@ def clean_text(values: pa.Array) -> tuple[pa.Array, int]:
     >>> clean_text(pa.array([" Smith &amp; Sons ", "N/A", "Nancy Null"]))[0].to_pylist()
     ['Smith & Sons', None, 'Nancy Null']
     """
-    values, decoded = _decode_entities(values)
-    values = pc.utf8_trim_whitespace(values)
-    short = pc.if_else(pc.less_equal(pc.binary_length(values), _LONGEST_TOKEN), values, None)
-    is_token = pc.is_in(pc.ascii_lower(short), value_set=pa.array(NULL_TOKENS))
+    offsets, codes = text_bytes(values)
+    if not len(codes):
+        return pa.nulls(len(values), pa.string()), 0
+    values, decoded = _decode_entities(values, offsets, codes)
+    if decoded:
+        offsets, codes = text_bytes(values)
+    if _has_outer_blanks(offsets, codes):
+        values = pc.utf8_trim_whitespace(values)
+    is_short = pc.less_equal(pc.binary_length(values), _LONGEST_TOKEN)
+    is_token = pc.is_in(pc.ascii_lower(values.filter(is_short)), value_set=pa.array(NULL_TOKENS))
     if pc.any(is_token).as_py():
-        values = pc.if_else(is_token, None, values)
+        values = pc.if_else(
+            pc.replace_with_mask(is_short, pc.fill_null(is_short, False), is_token), None, values
+        )
     return values, decoded
+
+
+def text_bytes(values: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Give a column's text as bytes, without copying.
+
+    Parameters
+    ----------
+    values : pyarrow.StringArray
+        The column, any part of a longer one.
+
+    Returns
+    -------
+    numpy.ndarray of int32, shape (rows + 1,)
+        Where each text begins and the one before ends.
+    numpy.ndarray of uint8
+        The bytes they point into, from the first text's first to the last text's last.
+    """
+    _, borders, data = values.buffers()
+    if not len(values) or borders is None or data is None:
+        return np.zeros(len(values) + 1, dtype=np.int32), np.array([], dtype=np.uint8)
+    offsets = np.frombuffer(borders, dtype=np.int32)[values.offset : values.offset + len(values) + 1]
+    codes = np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
+    return offsets - offsets[0], codes
 
 
 def map_distinct(values: pa.Array, function: Callable[[str], object], kind: pa.DataType) -> pa.Array:
@@ -167,26 +201,45 @@ def count_lost(before: pa.Array, after: pa.Array) -> int:
     return int(after.null_count - before.null_count)
 
 
-def _decode_entities(values: pa.Array) -> tuple[pa.Array, int]:
-    suspects = pc.or_(pc.match_substring(values, "&"), pc.match_substring(values, _CARRIAGE_RETURN))
-    if not pc.any(suspects).as_py():
+def _decode_entities(
+    values: pa.Array, offsets: NDArray[np.int32], codes: NDArray[np.uint8]
+) -> tuple[pa.Array, int]:
+    """Decode the texts that hold an entity; looking for those must not cost anything in the others."""
+    places = _find_entities(codes)
+    if not len(places):
         return values, 0
-    at = np.flatnonzero(pc.fill_null(suspects, False).to_numpy(zero_copy_only=False))
-    texts = values.take(pa.array(at))
-    is_coded = pc.or_(pc.match_substring_regex(texts, _ENTITY), pc.match_substring(texts, _CARRIAGE_RETURN))
-    at = at[is_coded.to_numpy(zero_copy_only=False)]
-    if not len(at):
+    at = np.unique(np.searchsorted(offsets, places, side="right") - 1)
+    texts = values.take(pa.array(at)).to_pylist()
+    plain = [_decode(text) for text in texts]
+    is_changed = np.array([text != other for text, other in zip(texts, plain, strict=True)])
+    if not is_changed.any():
         return values, 0
-    plain = pa.array([_decode(text) for text in texts.filter(is_coded).to_pylist()], pa.string())
     is_replaced = np.zeros(len(values), dtype=bool)
-    is_replaced[at] = True
-    return pc.replace_with_mask(values, pa.array(is_replaced), plain), len(at)
+    is_replaced[at[is_changed]] = True
+    replacements = pa.array(itertools.compress(plain, is_changed), pa.string())
+    return pc.replace_with_mask(values, pa.array(is_replaced), replacements), len(replacements)
+
+
+def _find_entities(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Find the places of entities in the bytes of a whole column at once."""
+    data = codes.tobytes()
+    found = list(_ENTITY_BYTES.finditer(data)) if b"&" in data else []
+    if _CARRIAGE_RETURN.encode() in data:
+        found += re.finditer(_CARRIAGE_RETURN.encode(), data)
+    return np.array([match.start() for match in found], dtype=np.int64)
+
+
+def _has_outer_blanks(offsets: NDArray[np.int32], codes: NDArray[np.uint8]) -> bool:
+    """Tell whether some text may begin or end with a blank, judged by its first and last byte."""
+    is_filled = offsets[1:] > offsets[:-1]
+    outer = np.concatenate((codes[offsets[:-1][is_filled]], codes[offsets[1:][is_filled] - 1]))
+    return bool(((outer <= ord(" ")) | (outer >= 0x80)).any())
 
 
 def _decode(text: str) -> str:
     """Decode entities until there are none; some files encode twice."""
     text = text.replace(_CARRIAGE_RETURN, "")
-    while (plain := re.sub(_ENTITY, _decode_entity, text)) != text:
+    while (plain := _ENTITY.sub(_decode_entity, text)) != text:
         text = plain
     return text
 
