@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from sbir_toolkit.pipeline.match import match_awards
     from sbir_toolkit.pipeline.workspace import open_stage
     from sbir_toolkit.quality import decide, evaluate_gates, measure_quality
-    from sbir_toolkit.reports import charts, show_table, summarize_funding
+    from sbir_toolkit.reports import charts
+    from sbir_toolkit.reports.funding import summarize_funding
+    from sbir_toolkit.reports.tables import show_table
     from sbir_toolkit.sources import load_awards, load_recipients, read_awards, read_recipients
     from sbir_toolkit.sources.synthetic import write_synthetic
 
@@ -45,7 +47,7 @@ _HOMES = {
     "Params": "params",
     "ToolkitError": "errors",
     "build_index": "matching",
-    "charts": "reports",
+    "charts": "reports.charts",
     "chunk_figures": "performance",
     "decide": "quality",
     "enrich_awards": "enrichment",
@@ -61,14 +63,16 @@ _HOMES = {
     "measure_accuracy": "matching",
     "measure_quality": "quality",
     "measure_run": "performance",
+    "memory_samples": "performance",
     "open_index": "matching",
     "open_stage": "pipeline.workspace",
     "prepare_index": "enrichment",
     "read_awards": "sources",
     "read_recipients": "sources",
     "recommend": "performance",
-    "show_table": "reports",
-    "summarize_funding": "reports",
+    "show_table": "reports.tables",
+    "summarize_funding": "reports.funding",
+    "trend_frame": "performance",
     "write_synthetic": "sources.synthetic",
 }
 
@@ -93,6 +97,7 @@ __all__ = [
     "measure_accuracy",
     "measure_quality",
     "measure_run",
+    "memory_samples",
     "open_index",
     "open_stage",
     "prepare_index",
@@ -101,6 +106,7 @@ __all__ = [
     "recommend",
     "show_table",
     "summarize_funding",
+    "trend_frame",
     "write_synthetic",
 ]
 
@@ -108,7 +114,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'sbir_toolkit' has no name '{name}'; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(f"sbir_toolkit.{_HOMES[name]}"), name)
+    home = importlib.import_module(f"sbir_toolkit.{_HOMES[name]}")
+    value = home if home.__name__.endswith(f".{name}") else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -24,6 +24,7 @@ from sbir_toolkit.errors import BusyError, explain
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ROW_GROUP_ROWS = 32_768
 _BLOCK = 1 << 20
 
 
@@ -115,21 +116,71 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """Write an Arrow table as Parquet, whole or not at all; the same table gives the same bytes."""
-    import pyarrow.parquet as pq
+class ParquetWriter:
+    """Writes a table piece by piece so that its bytes don't depend on how it was cut into pieces.
 
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=64_000)
+    Rows are gathered until a row group is full; only full ones, and one last rest, are written.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        import pyarrow.parquet as pq
+
+        self._schema = schema
+        self._file = pq.ParquetWriter(path, schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def write_table(self, table: pa.Table) -> None:
+        """Append rows; `table` must have the schema's columns."""
+        self._waiting.append(table.select(self._schema.names).cast(self._schema))
+        self._rows += table.num_rows
+        while self._rows >= ROW_GROUP_ROWS:
+            self._flush(ROW_GROUP_ROWS)
+
+    def close(self) -> None:
+        """Write what is left and finish the file."""
+        if self._rows:
+            self._flush(self._rows)
+        self._file.close()
+
+    def _flush(self, rows: int) -> None:
+        import pyarrow as pa
+
+        # Chunk boundaries would show in the pages, so a row group is always one chunk.
+        gathered = pa.concat_tables(self._waiting)
+        self._file.write_table(gathered.slice(0, rows).combine_chunks(), row_group_size=rows)
+        self._waiting = [gathered.slice(rows)]
+        self._rows -= rows
 
 
 @contextlib.contextmanager
-def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
-    """Give a `pyarrow.parquet.ParquetWriter` whose file appears under `path` when the block ends well."""
-    import pyarrow.parquet as pq
+def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[ParquetWriter]:
+    """Give a writer whose file appears under `path` when the block ends well.
 
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        yield writer
+    Parameters
+    ----------
+    path
+        The final name.
+    schema
+        Of the tables that will be written.
+
+    Yields
+    ------
+    ParquetWriter
+        The same rows give the same bytes, however they are cut.
+    """
+    with atomic_path(path) as temporary:
+        writer = ParquetWriter(temporary, schema)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write an Arrow table as Parquet, whole or not at all; the same table gives the same bytes."""
+    with parquet_writer(path, table.schema) as writer:
+        writer.write_table(table)
 
 
 def digest_file(path: Path) -> str:

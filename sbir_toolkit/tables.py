@@ -150,14 +150,27 @@ class Table:
                     todo="write exactly the columns of sbir_toolkit.tables",
                 )
             )
-        try:
-            return pa.Table.from_pandas(
-                frame[self.names], schema=self.arrow_schema, preserve_index=False
-            ).replace_schema_metadata(None)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as wrong:
-            raise ContractError(
-                explain(f"the table '{self.name}' has a column of the wrong type", where=self.name, got=wrong)
-            ) from wrong
+        arrays = []
+        for column in self.arrow_schema:
+            values = frame[column.name]
+            try:
+                # pandas guesses a type for a column without values; the contract knows better.
+                is_empty = values.isna().all()
+                arrays.append(
+                    pa.nulls(len(frame), column.type)
+                    if is_empty
+                    else pa.array(values, column.type, from_pandas=True)
+                )
+            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as wrong:
+                raise ContractError(
+                    explain(
+                        f"the table '{self.name}' has a column of the wrong type",
+                        where=f"{self.name}, column {column.name}",
+                        expected=column.type,
+                        got=wrong,
+                    )
+                ) from wrong
+        return pa.table(arrays, schema=self.arrow_schema)
 
     def check(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Check a frame against the contract (columns, values, key) and give it back.

@@ -7,7 +7,7 @@ here changes a run.
 
 from sbir_toolkit.performance.advice import Recommendations, recommend
 from sbir_toolkit.performance.alerts import find_alerts
-from sbir_toolkit.performance.figures import chunk_figures, measure_run
+from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.regression import StageVerdicts, judge_stages, trend_frame
 
@@ -19,6 +19,7 @@ __all__ = [
     "find_alerts",
     "judge_stages",
     "measure_run",
+    "memory_samples",
     "recommend",
     "trend_frame",
 ]

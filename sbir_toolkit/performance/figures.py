@@ -98,6 +98,31 @@ def chunk_figures(events: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return ordered[list(CHUNK_COLUMNS)].astype(CHUNK_COLUMNS)
 
 
+def memory_samples(run: Mapping[str, Any], events: list[dict[str, Any]]) -> pd.DataFrame:
+    """Put the samples of each stage's process tree into a frame.
+
+    Parameters
+    ----------
+    run
+        The run's record.
+    events
+        The run's events; those of kind "sample" are used.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per sample, in the order of time: `t_s` (seconds after the run's start), `stage`, `memory_bytes`.
+    """
+    began = float(run["created"])
+    rows = [
+        {"t_s": event["at"] - began, "stage": event["stage"], "memory_bytes": event["memory_bytes"]}
+        for event in events
+        if event.get("kind") == "sample"
+    ]
+    frame = pd.DataFrame(rows, columns=["t_s", "stage", "memory_bytes"])
+    return frame.sort_values(["t_s", "stage"], kind="stable", ignore_index=True)
+
+
 def _frame(events: Iterable[Mapping[str, Any]], kind: str, columns: list[str]) -> pd.DataFrame:
     found = [[event.get(column) for column in columns] for event in events if event.get("kind") == kind]
     frame = pd.DataFrame(found, columns=columns)

@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 
 from sbir_toolkit.params import Params
-from sbir_toolkit.performance import History, find_alerts, judge_stages
+from sbir_toolkit.performance import History, find_alerts, judge_stages, measure_run
 from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_alerts
 from sbir_toolkit.pipeline.certificate import certify
 from sbir_toolkit.pipeline.gates import judge
@@ -21,8 +21,9 @@ from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, RunState, list_runs, read_run
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage
-from sbir_toolkit.reports import render_notebook, write_index
-from sbir_toolkit.storage import atomic_path, locked, read_json
+from sbir_toolkit.reports.html import render_notebook
+from sbir_toolkit.reports.index_page import write_index
+from sbir_toolkit.storage import atomic_path, locked, read_json, read_lines
 
 FIGURES = (
     "status",
@@ -91,7 +92,7 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
     alerts += find_alerts(record, verdicts, params.performance)
     publish_alerts(state.folder, alerts)
     state.update(alerts=alerts)
-    history.record_run(record)
+    history.record_run(record, figures=measure_run(record, read_lines(state.folder.events)))
     publish_index(project)
 
 

@@ -147,7 +147,12 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
         "environment": describe_environment(),
         "inputs": {},
         "stages": {
-            stage.name: {"status": "pending", "notebook": stage.notebook, "reason": ""}
+            stage.name: {
+                "status": "pending",
+                "notebook": stage.notebook,
+                "needs": setup.pipeline.before(stage),
+                "reason": "",
+            }
             for stage in setup.pipeline.stages
         },
         "totals": {},

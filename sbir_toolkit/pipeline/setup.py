@@ -5,12 +5,12 @@ The project, what it was told, the declared stages, and what its input files hol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.params import Params
-from sbir_toolkit.pipeline.project import Project, input_path
+from sbir_toolkit.pipeline.project import Project, input_path, is_synthetic, make_synthetic_input
 from sbir_toolkit.pipeline.stages import Pipeline, load_pipeline
 from sbir_toolkit.storage import digest_file
 
@@ -31,8 +31,13 @@ class Setup:
     inputs: Mapping[str, str] = field(default_factory=dict)
 
 
-def make_setup(project: Project, params: Params) -> Setup:
-    """Read the declaration and digest the input files that are there.
+def make_setup(project: Project, params: Params, *, say: Callable[[str], None] | None = None) -> Setup:
+    """Read the declaration and digest the input files.
+
+    Parameters
+    ----------
+    say
+        When given, synthetic input that isn't there yet is made, and that is said; otherwise it is left out.
 
     Raises
     ------
@@ -43,6 +48,9 @@ def make_setup(project: Project, params: Params) -> Setup:
     """
     pipeline = load_pipeline(project.declaration, params)
     names = dict.fromkeys(name for stage in pipeline.stages for name in stage.inputs)
+    if names and say is not None and is_synthetic(params) and make_synthetic_input(project, params):
+        wanted = params.synthetic
+        say(f"synthetic input written: {wanted.awards:,} awards, {wanted.recipients:,} recipients")
     digests = {name: _digest(project, params, name) for name in names}
     return Setup(project, params, pipeline, {name: digest for name, digest in digests.items() if digest})
 

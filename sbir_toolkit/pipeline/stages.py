@@ -157,7 +157,12 @@ def notebook_parameters(path: Path) -> dict[str, Any]:
             raise PipelineError(
                 explain("the parameters cell may hold literals only", where=path, got=ast.unparse(line))
             )
-        found[line.targets[0].id] = ast.literal_eval(line.value)
+        try:
+            found[line.targets[0].id] = ast.literal_eval(line.value)
+        except ValueError:
+            raise PipelineError(
+                explain("the parameters cell may hold literals only", where=path, got=ast.unparse(line))
+            ) from None
     return found
 
 

@@ -19,7 +19,7 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, status_of
 from sbir_toolkit.pipeline.keys import stage_key
 from sbir_toolkit.pipeline.plan import Plan, check_stage_names, make_plan
-from sbir_toolkit.pipeline.project import Project, input_path, is_synthetic, make_synthetic_input
+from sbir_toolkit.pipeline.project import Project, input_path
 from sbir_toolkit.pipeline.publish import publish_index, publish_run
 from sbir_toolkit.pipeline.run import (
     ENDED_WELL,
@@ -72,13 +72,8 @@ def run_pipeline(
     """
     order = order or Order()
     started = time.perf_counter()
-    if is_synthetic(params) and make_synthetic_input(project, params):
-        say(
-            f"synthetic input written: {params.synthetic.awards:,} awards, "
-            f"{params.synthetic.recipients:,} recipients"
-        )
+    setup = make_setup(project, params, say=say)
     prepared_s = time.perf_counter() - started
-    setup = make_setup(project, params)
     check_stage_names(setup.pipeline, order.redo | (order.wanted or frozenset()))
     if not (order.is_fresh or order.redo or run_id):
         plan = make_plan(setup)
@@ -111,9 +106,7 @@ def resume_pipeline(project: Project, run: RunFolder, *, say: Say) -> RunResult:
         if record["status"] in ("done", "blocked", "stopped"):
             say(f"nothing to resume: run {run.run_id} is {record['status']}")
             return RunResult(run, record, is_new=False)
-        if is_synthetic(params):
-            make_synthetic_input(project, params)
-        setup = make_setup(project, params)
+        setup = make_setup(project, params, say=say)
         _refuse_changed_inputs(record, setup.inputs)
         state = RunState(run, record)
         for stage in setup.pipeline.stages:

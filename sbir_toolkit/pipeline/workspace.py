@@ -25,8 +25,6 @@ from sbir_toolkit.pipeline.project import (
     find_params_file,
     find_project,
     input_path,
-    is_synthetic,
-    make_synthetic_input,
 )
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run
 from sbir_toolkit.pipeline.setup import make_setup
@@ -215,9 +213,7 @@ class OpenStage:
 
     def _look_up(self) -> None:
         # Walk the stages before this one and find, by key, what each left in the store.
-        if is_synthetic(self.params):
-            make_synthetic_input(self._project, self.params)
-        setup = make_setup(self._project, self.params)
+        setup = make_setup(self._project, self.params, say=print)
         store = ResultStore(self._project)
         tables: dict[str, str] = {}
         for stage in self._pipeline.stages:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from sbir_toolkit.reports.units import (
     DASH,
+    Unit,
     format_bytes,
     format_count,
     format_moment,
@@ -28,25 +29,21 @@ from sbir_toolkit.reports.units import (
     format_seconds,
     format_share,
     format_usd,
+    metric_unit,
 )
-
-Unit = Literal[
-    "badge", "bytes", "count", "digest", "moment", "number", "plain", "probability", "rate", "seconds",
-    "share", "text", "usd",
-]  # fmt: skip
 
 TEMPLATES = Path(__file__).parent / "templates"
 BADGES = {
     **dict.fromkeys(("pass", "done", "complete", "high"), "good"),
-    **dict.fromkeys(("accept", "running", "reused", "continue", "info"), "known"),
+    **dict.fromkeys(("accept", "running", "reused", "info"), "known"),
     **dict.fromkeys(
-        ("warn", "warning", "review", "blocked", "block", "interrupted", "medium", "quarantine", "degrade"),
+        ("warn", "warning", "review", "blocked", "interrupted", "medium"),
         "warn",
     ),
-    **dict.fromkeys(("fail", "failed", "died", "stop", "stopped", "critical", "error"), "bad"),
+    **dict.fromkeys(("fail", "failed", "died", "stopped", "critical", "error"), "bad"),
     **dict.fromkeys(("unknown", "reject", "pending", "skipped", "low"), "idle"),
 }
-_BADGE_COLUMNS = {"verdict", "decision", "status", "action", "severity", "confidence"}
+_BADGE_COLUMNS = {"verdict", "decision", "status", "severity", "confidence"}
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "bytes": format_bytes,
     "count": format_count,
@@ -125,9 +122,11 @@ class ShownTable:
 
     def _column(self, name: Any) -> list[tuple[str, str]]:
         shown = self.frame.head(self.max_rows)
-        units = [self._unit(name)] * len(shown)
-        if "unit" in shown and name in _MEASURED and str(name) not in self.units:
-            units = [_ROW_UNITS.get(str(unit), "number") for unit in shown["unit"]]
+        is_measured = name in _MEASURED and pd.api.types.is_numeric_dtype(self.frame[name])
+        if is_measured and str(name) not in self.units:
+            units = _row_units(shown)
+        else:
+            units = [self._unit(name)] * len(shown)
         return [_cell(value, unit) for value, unit in zip(shown[name], units, strict=True)]
 
 
@@ -183,6 +182,16 @@ def _unit_of(name: str, values: pd.Series[Any]) -> Unit:
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return "text"
     return _number_unit(name, is_whole=pd.api.types.is_integer_dtype(values))
+
+
+def _row_units(frame: pd.DataFrame) -> list[Unit]:
+    if "unit" in frame:
+        return [_ROW_UNITS.get(str(unit), "number") for unit in frame["unit"]]
+    if "estimate" in frame:
+        return ["share"] * len(frame)
+    if "metric" in frame:
+        return [metric_unit(str(metric)) for metric in frame["metric"]]
+    return ["number"] * len(frame)
 
 
 def _number_unit(name: str, *, is_whole: bool) -> Unit:
