@@ -304,7 +304,8 @@ def _read_parquet(path: Path, form: Format, limits: params.Limits) -> Iterator[B
 
 
 def _as_text(part: pa.RecordBatch, layout: Layout, row: int) -> Batch:
-    texts = {str(at): pc.fill_null(_to_string(part.column(at)), "") for at in range(part.num_columns)}
+    used = set(layout.positions.values())
+    texts = {str(at): _to_string(part.column(at), is_used=at in used) for at in range(part.num_columns)}
     table = pa.table(texts)
     rows = row + np.arange(part.num_rows)
 
@@ -316,8 +317,16 @@ def _as_text(part: pa.RecordBatch, layout: Layout, row: int) -> Batch:
     return Batch(table, layout, rows, rows, raw, (), Counter())
 
 
-def _to_string(values: pa.Array) -> pa.Array:
+def _to_string(values: pa.Array, *, is_used: bool) -> pa.Array:
+    """Give a column as text, null as blank; one that has no text and isn't used is blank altogether."""
     kind = values.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pc.binary_join(values.cast(pa.list_(pa.string())), "|")
-    return values.cast(pa.string())
+    try:
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            text = pc.binary_join(values.cast(pa.list_(pa.string())), "|")
+        else:
+            text = values.cast(pa.string())
+    except pa.ArrowException:
+        if is_used:
+            raise
+        text = pa.nulls(len(values), pa.string())
+    return pc.fill_null(text, "")

@@ -247,8 +247,9 @@ class _Walk:
 
     def keep(self, record: bytes, newlines: int, kind: str | None = None) -> None:
         """Take a record that can be parsed."""
+        record = self._clean(record)
         if record:
-            self._parts.append(self._clean(record))
+            self._parts.append(record)
             self._rows.append(self.row)
             self._lines.append(self.line)
             self.row += 1

@@ -1,0 +1,107 @@
+"""Values as they are filed."""
+
+from __future__ import annotations
+
+import datetime
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sbir_toolkit.sources import values
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        *(
+            (token, None)
+            for token in ("", " ", "N/A", "na", "NONE", "Null", "nan", "#N/A", "tbd", "-", "() -")
+        ),
+        *((" Not Available ", None), ("&nbsp;", None), ("\\N", None)),
+        *(("Nancy Null", "Nancy Null"), ("NAB", "NAB"), ("\u00a0é ", "é"), ("AT&T; Co", "AT&T; Co")),
+        *(("A &amp; B", "A & B"), ("A &amp;amp; B", "A & B"), ("O&#039;Neil", "O'Neil"), ("&#x41;", "A")),
+        *(("&notanentity;", "&notanentity;"), ("a_x000D_\nb", "a\nb")),
+    ],
+)
+def test_clean_text(text: str, clean: str | None) -> None:
+    """Blanks around are trimmed, entities decoded, and what stands for nothing is null."""
+    column = pa.array(["before", text, None, "after"]).slice(1, 3)
+    assert values.clean_text(column)[0].to_pylist() == [clean, None, "after"]
+
+
+@given(st.lists(st.one_of(st.none(), st.text(), st.text(alphabet=" &#;amp38N/xA_0D"))))
+def test_cleaning_is_the_same_alone_and_together(texts: list[str | None]) -> None:
+    """A text's cleaning doesn't depend on its neighbours."""
+    together = values.clean_text(pa.array(texts, pa.string()))[0].to_pylist()
+    assert together == [values.clean_text(pa.array([text], pa.string()))[0].to_pylist()[0] for text in texts]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "2017-07-03",
+            "07/03/2017",
+            "07-03-2017",
+            "7/3/2017",
+            "July 3, 2017",
+            "Jul 03, 2017",
+            "jul. 3 2017",
+        ),
+        *("2017-07-03 00:00:00", "2017-07-03T12:30:00.123Z", "2017-07-03 16:44:15+00"),
+    ],
+)
+def test_dates_in_use(text: str) -> None:
+    """The shapes of dates that occur all read as the same day."""
+    assert values.read_dates(pa.array([text])).to_pylist() == [datetime.date(2017, 7, 3)]
+
+
+@pytest.mark.parametrize(
+    "text", ["31/12/2017", "2017-02-29", "07/03-2017", "0017-07-03", "Juli 3, 2017", "2017", "x"]
+)
+def test_other_dates_are_null(text: str) -> None:
+    """The day is never taken for the month, and nothing is guessed."""
+    assert values.read_dates(pa.array([text])).to_pylist() == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "usd"),
+    [
+        *(
+            ("150000.0000", 150_000.0),
+            ("$1,000,000", 1_000_000.0),
+            (" 5 000 ", 5_000.0),
+            ("'7'", 7.0),
+            ("0", 0.0),
+        ),
+        *(
+            (".5", 0.5),
+            ("1.5E+05", 150_000.0),
+            ("-12.5", -12.5),
+            ("(5)", None),
+            ("1e999", None),
+            ("1.2.3", None),
+        ),
+        *(("inf", None), ("٣", None), ("$", None)),
+    ],
+)
+def test_amounts(text: str, usd: float | None) -> None:
+    """Amounts lose their ornaments; what is no number is null."""
+    assert values.read_amounts(pa.array([text])).to_pylist() == [usd]
+
+
+def test_years_flags_and_counts() -> None:
+    """Years lie in 1970..2100, flags are yes, no or unknown, counts aren't negative."""
+    years = pa.array(["2016", "2016.0", "2016.5", "1969", "2101", "16", None])
+    assert values.read_years(years).to_pylist() == [2016, 2016, None, None, None, None, None]
+    flags = pa.array(["Y", "no", "U", "Unavailable", "?", None])
+    assert values.read_flags(flags).to_pylist() == [True, False, None, None, None, None]
+    assert values.is_unknown_flag(flags).to_pylist() == [False, False, False, False, True, None]
+    assert values.read_counts(pa.array(["34.0", "1,200", "-1", "many"])).to_pylist() == [
+        34.0,
+        1_200.0,
+        None,
+        None,
+    ]
