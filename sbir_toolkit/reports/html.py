@@ -35,9 +35,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _HEADING = re.compile(r"<h([1-6])[^>]*>(.*?)</h\1>", re.DOTALL)
 _IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 _PASSAGE = re.compile(f"{_HEADING.pattern}|{_IMAGE.pattern}", re.DOTALL | re.IGNORECASE)
-_ACTIVE = re.compile(
-    r"<(script|style|iframe|object|video|audio)\b.*?</\1\s*>|<(link|meta|base|embed)\b[^>]*>",
-    re.DOTALL | re.I,
+_ACTIVE = re.compile(r"<(script|style|iframe|object|video|audio)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_LEFT_OPEN = re.compile(
+    r"</?(?:script|style|iframe|object|video|audio|link|meta|base|embed)\b[^>]*>", re.IGNORECASE
 )
 _EXTERNAL = re.compile(r"\bsrc(set)?\s*=\s*[\"']?+(?!data:)", re.IGNORECASE)
 _ALT = re.compile(r"\balt\s*=\s*([\"'])(.*?)\1", re.DOTALL | re.IGNORECASE)
@@ -156,7 +156,7 @@ def _without_code(document: Any) -> Any:
         if cell.cell_type == "markdown" and cell.source.strip():
             cells.append(nbformat.v4.new_markdown_cell(cell.source, id=f"cell-{len(cells)}"))
         elif cell.cell_type == "code":
-            outputs = [output for output in cell.outputs if _is_shown(output)]
+            outputs = [_reduce(output) for output in cell.outputs if _is_shown(output)]
             if outputs:
                 cells.append(nbformat.v4.new_code_cell("", outputs=outputs, id=f"cell-{len(cells)}"))
     return nbformat.v4.new_notebook(cells=cells)
@@ -169,6 +169,13 @@ def _is_shown(output: Any) -> bool:
         return True
     is_progress = any("widget" in kind for kind in output.data)
     return not is_progress and any(kind in _SHOWN_TYPES for kind in output.data)
+
+
+def _reduce(output: Any) -> Any:
+    if "data" in output:
+        best = next(kind for kind in _SHOWN_TYPES if kind in output.data)
+        output.data = {best: output.data[best]}
+    return output
 
 
 def _is_badge(key: str, value: str) -> bool:
@@ -201,7 +208,7 @@ def _lay_out(body: str) -> _Page:
             contents.append((anchor, section))
         return f'<h{level} id="{anchor}">{inner}</h{level}>'
 
-    return _Page(_PASSAGE.sub(place, _ACTIVE.sub("", body)), contents)
+    return _Page(_PASSAGE.sub(place, _LEFT_OPEN.sub("", _ACTIVE.sub("", body))), contents)
 
 
 def _whole_image(tag: str, section: str) -> str:

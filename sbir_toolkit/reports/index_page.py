@@ -9,6 +9,7 @@ links are relative, so the folder can be moved.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from sbir_toolkit.reports.units import (
     DASH,
     format_bytes,
     format_count,
+    format_metric,
     format_moment,
-    format_number,
     format_seconds,
     format_share,
 )
@@ -80,7 +81,7 @@ def write_run_page(folder: Path, run: Run) -> Path:
         gates=list(run.get("gates") or []),
         alerts=list(run.get("alerts") or []),
         inputs=[(name, _input_facts(value)) for name, value in (run.get("inputs") or {}).items()],
-        metrics=[(name, _write_metric(name, value)) for name, value in _sorted(run.get("metrics"))],
+        metrics=[(name, format_metric(name, value)) for name, value in _sorted(run.get("metrics"))],
         certificate=list(certificate.get("outputs") or []),
         is_complete=bool(certificate.get("is_complete")),
         is_running=run.get("status") == "running",
@@ -173,12 +174,7 @@ def _sorted(values: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
     return sorted((values or {}).items())
 
 
-def _write_metric(name: str, value: float | None) -> str:
-    if value is not None and 0 <= value <= 1 and name.endswith(("_rate", "_share", "precision", "recall")):
-        return format_share(value)
-    return format_number(value)
-
-
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -189,7 +185,7 @@ def _environment() -> Environment:
     )
     environment.filters["badge"] = lambda word: Markup(make_badge(str(word)))
     environment.filters["count"] = format_count
-    environment.filters["number"] = format_number
+    environment.filters["metric"] = lambda value, name: format_metric(str(name), value)
     return environment
 
 

@@ -9,8 +9,15 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Literal
 
 DASH = "\u2013"
+
+Unit = Literal[
+    "badge", "bytes", "count", "digest", "moment", "number", "plain", "probability", "rate", "seconds",
+    "share", "text", "usd",
+]  # fmt: skip
+_SHARES = ("_rate", "_share", "_precision", "_recall", "_coverage", "_calibration_error")
 
 
 def format_count(value: float | None) -> str:
@@ -167,6 +174,33 @@ def format_rate(value: float | None) -> str:
     '12,346/s'
     """
     return DASH if value is None or math.isnan(value) else f"{format_number(value)}/s"
+
+
+def metric_unit(metric: str) -> Unit:
+    """Tell from a metric's name what its value is.
+
+    Examples
+    --------
+    >>> metric_unit("match_rate"), metric_unit("matched_usd"), metric_unit("awards_conserved")
+    ('share', 'usd', 'number')
+    """
+    if metric.endswith(_SHARES):
+        return "share"
+    return "usd" if metric.endswith("_usd") else "number"
+
+
+def format_metric(metric: str, value: float | None) -> str:
+    """Write a metric's value in the unit that its name tells.
+
+    Examples
+    --------
+    >>> format_metric("match_rate", 0.8136), format_metric("matched_usd", 2.1e9)
+    ('81.4 %', '$2.10 billion')
+    """
+    unit = metric_unit(metric)
+    if unit == "share":
+        return format_share(value)
+    return format_large_usd(value) if unit == "usd" else format_number(value)
 
 
 def format_moment(epoch_s: float | None) -> str:

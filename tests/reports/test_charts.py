@@ -10,7 +10,7 @@ import pytest
 
 from sbir_toolkit.params import Params
 from sbir_toolkit.reports import charts
-from sbir_toolkit.reports.charts import Chart
+from sbir_toolkit.reports.charts import Chart, base
 from tests.reports import frames
 
 GATES = Params().quality.gates
@@ -90,7 +90,7 @@ DRAWN: dict[str, tuple[Callable[[pd.DataFrame], Chart], pd.DataFrame, str]] = {
     "stage_trends": (
         charts.stage_trends,
         frames.TRENDS,
-        "Largest change: load awards takes 20.0 % more per row than the median of earlier runs",
+        "Largest change: load awards, 20.0 % more time per row than the earlier runs",
     ),
     "recommendations_bar": (
         charts.recommendations_bar,
@@ -121,6 +121,12 @@ MEASURES = {
     "stage_memory": "peak_bytes",
     "stage_trends": "elapsed_s",
 }
+
+
+@pytest.fixture(autouse=True)
+def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw with a third of the dots; what is tested doesn't depend on them."""
+    monkeypatch.setattr(base, "DOTS_PER_INCH", 50)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -166,6 +172,14 @@ def test_a_gate_without_a_value_is_still_listed() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_nullable_columns_are_drawn_alike(name: str) -> None:
+    """A frame with pandas' nullable types gives the same picture."""
+    draw, frame, title = DRAWN[name]
+    chart = draw(frame.convert_dtypes())
+    assert chart.title == title
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_one_row_is_enough(name: str) -> None:
     """One row never breaks a chart."""
     draw, frame, _ = DRAWN[name]
@@ -176,6 +190,12 @@ def test_one_run_has_no_trend() -> None:
     """With one run, both trend charts say so instead of drawing a point."""
     assert charts.stage_trends(frames.TRENDS.head(2)).title == "First run: no trend yet"
     assert charts.metric_trends(frames.HISTORY.head(1)).title == "First run: no trend yet"
+
+
+def test_steady_stages_have_no_largest_change() -> None:
+    """When nothing moved by more than two percent, the title doesn't name a stage."""
+    steady = frames.TRENDS.assign(cost_s_per_row=0.01)
+    assert charts.stage_trends(steady).title.startswith("No stage takes noticeably more or less time")
 
 
 def test_all_gates_passed_is_said_in_one_sentence() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,18 @@ def render(folder: Path, *cells: Any, **options: Any) -> str:
     return (folder / "reports" / "01_stage.html").read_text(encoding="utf-8")
 
 
+@functools.cache
+def chart_html() -> str:
+    return charts.decisions_by_tier(frames.MATCHES)._repr_html_()
+
+
 def whole_notebook() -> list[Any]:
-    chart = charts.decisions_by_tier(frames.MATCHES)
     table = show_table(frames.GATES, caption="Gates")
     return [
         v4.new_markdown_cell("# A title of its own\nThe question."),
         code("run_id = 'secret_parameter'", tags=["parameters"]),
         v4.new_markdown_cell("## What came in\nText with a $ and a $."),
-        code("secret_call()", shown(text_html=chart._repr_html_(), text_plain=repr(chart))),
+        code("secret_call()", shown(text_html=chart_html(), text_plain="Chart: secret double")),
         v4.new_markdown_cell("## What came in\nAgain.\n# Another first-level heading\n\n![l](https://x.org/a.png)"),
         code("secret_table()", shown(text_html=table._repr_html_(), text_plain=repr(table))),
         code("plot()", shown(image_png=PIXEL, text_plain="<Figure size 640x480>")),
@@ -89,6 +94,7 @@ def test_report_fetches_nothing(tmp_path: Path) -> None:
     """No picture, script, style or frame is fetched: none is named, and the browser is forbidden to."""
     page = "<script src='https://x.org/a.js'></script><link rel=stylesheet href=//x.org/b.css>"
     page += "<iframe src=http://x.org></iframe>"
+    page += "<script src=https://x.org/unclosed.js>"
     page += "<img src=//x.org/c.png><img alt='kept words' srcset='https://x.org/d.png 2x'><p>kept text</p>"
     text = render(tmp_path, *whole_notebook(), code("evil()", shown(text_html=page)), home="../index.html")
     assert not FETCHED.search(text)

@@ -45,6 +45,7 @@ def record(run_id: str, created: float, **changes: Any) -> dict[str, Any]:
         "gates": [
             {
                 "gate": "match_rate",
+                "metric": "match_rate",
                 "verdict": "pass",
                 "value": 0.8136,
                 "threshold": "fail below 50 %",
@@ -52,6 +53,7 @@ def record(run_id: str, created: float, **changes: Any) -> dict[str, Any]:
             },
             {
                 "gate": "rejects",
+                "metric": "award_rejected_share",
                 "verdict": "warn",
                 "value": 0.0,
                 "threshold": "fail above 2 %",
@@ -108,10 +110,10 @@ def test_run_page_shows_stages_gates_and_certificate(tmp_path: Path) -> None:
 
 
 def test_zero_is_not_unknown(tmp_path: Path) -> None:
-    """A gate's value of zero, no rows in and an empty output are written as 0."""
+    """A gate's value of zero, no rows in and an empty output aren't dashes."""
     text = write_run_page(tmp_path, record("r1", 1e9)).read_text()
     assert '<td class="n">0</td><td class="n">9,990</td>' in text
-    assert '<td class="n">0</td><td>fail above 2 %</td>' in text
+    assert '<td class="n">0 %</td><td>fail above 2 %</td>' in text
     assert '<td class="n">0</td><td class="s"><code>' in text
 
 

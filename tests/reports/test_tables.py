@@ -45,6 +45,13 @@ def test_metrics_are_written_in_their_rows_unit() -> None:
     assert '<td class="n">$2,100,000,000</td>' in html
 
 
+def test_values_are_written_as_their_metric_or_estimate_tells() -> None:
+    """Gates' values follow the metric's name, and accuracy estimates are shares."""
+    assert '<td class="n">94.3 %</td>' in show_table(frames.GATES).html()
+    assert '<td class="n">1</td>' in show_table(frames.GATES).html()
+    assert '<td class="n">99.0 %</td>' in show_table(frames.ACCURACY).html()
+
+
 def test_given_units_win() -> None:
     """A caller's unit is stronger than the name's."""
     assert "81.4 %" in show_table(pd.DataFrame({"value": [0.8136]}), units={"value": "share"}).html()

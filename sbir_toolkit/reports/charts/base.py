@@ -211,7 +211,7 @@ def write_beside(axes: Axes, text: str, at: tuple[float, float], *, color: str =
     axes.annotate(text, at, (5, 0), textcoords="offset points", va="center", size=8.5, color=color)
 
 
-def write_at_edge(axes: Axes, text: str, row: int, **looks: Any) -> None:
+def write_at_edge(axes: Axes, text: str, row: float, **looks: Any) -> None:
     """Write a row's figures to the right of the axes."""
     axes.annotate(
         text,

@@ -27,10 +27,12 @@ from sbir_toolkit.reports.charts.base import (
     say,
     seconds_axis,
     shorten,
+    write_at_edge,
     write_beside,
 )
 from sbir_toolkit.reports.units import format_bytes, format_count, format_seconds, format_share
 
+_NOTICEABLE_SHARE = 0.02
 _CONFIDENCE_COLOURS = {"high": BLUE, "medium": LIGHT_BLUE, "low": GREY}
 
 
@@ -217,7 +219,7 @@ def stage_trends(trends: pd.DataFrame, *, source: str = "history of runs") -> Ch
     return finish(
         figure,
         _trend_title(known),
-        "Time of each stage (left) and its time per row (right); band: the middle 80 % of the earlier runs",
+        "Time of each stage (left) and its time per row (right); line and band: earlier median, middle 80 %",
         alt=f"{len(stages)} stages over {len(runs)} runs.",
         n=f"{len(runs)} runs",
         source=source,
@@ -237,10 +239,8 @@ def _draw_trend(axes: Axes, runs: pd.Series[int], values: pd.Series[float]) -> N
     axes.plot(runs.iloc[:-1], earlier, "o", color=LIGHT_BLUE, markersize=3.2)
     axes.plot(runs.iloc[-1:], values.iloc[-1:], "o", color=BLUE, markersize=5)
     if len(values):
-        written, end = format_seconds(float(values.iloc[-1])), (float(runs.iloc[-1]), float(values.iloc[-1]))
-        axes.annotate(
-            written, end, (6, 0), textcoords="offset points", va="center", size=8, annotation_clip=False
-        )
+        latest = float(values.iloc[-1])
+        write_at_edge(axes, format_seconds(latest), latest)
     axes.set_ylim(0, max(float(values.max()) * 1.25 if len(values) else 0.0, 1e-9))
     axes.locator_params(axis="y", nbins=3)
     axes.yaxis.set_major_formatter(seconds_axis())
@@ -257,10 +257,12 @@ def _trend_title(known: pd.DataFrame) -> str:
     if not changes:
         return "No stage of the latest run has an earlier one to compare with"
     most = max(sorted(changes), key=lambda stage: abs(changes[stage]))
+    if abs(changes[most]) < _NOTICEABLE_SHARE:
+        return "No stage takes noticeably more or less time per row than in the earlier runs"
     word = "more" if changes[most] > 0 else "less"
     return (
-        f"Largest change: {readable(most)} takes {format_share(abs(changes[most]))} {word} per row "
-        "than the median of earlier runs"
+        f"Largest change: {readable(most)}, {format_share(abs(changes[most]))} {word} time per row "
+        "than the earlier runs"
     )
 
 
