@@ -283,14 +283,13 @@ def _drop_repeated_headers(batch: Batch) -> Batch:
 
 def _read_parquet(path: Path, form: Format, limits: params.Limits) -> Iterator[Batch]:
     try:
-        file = pq.ParquetFile(path)
-        layout = find_columns(file.schema_arrow.names, form, path)
-        yield _empty_batch(layout)
-        row = 1
-        for part in file.iter_batches(batch_size=limits.read_rows):
-            batch = _as_text(part, layout, row)
-            yield batch
-            row += len(batch.rows)
+        with pq.ParquetFile(path) as file:
+            layout = find_columns(file.schema_arrow.names, form, path)
+            yield _empty_batch(layout)
+            row = 1
+            for part in file.iter_batches(batch_size=limits.read_rows):
+                yield _as_text(part, layout, row)
+                row += part.num_rows
     except (pa.ArrowException, OSError) as wrong:
         raise InputError(
             explain(

@@ -118,6 +118,7 @@ class RecordReader:
         self._data = head
         self._line = line
         self._row = 1
+        self._is_in_long_line = False
 
     def __iter__(self) -> Iterator[Block]:
         is_last = False
@@ -131,6 +132,8 @@ class RecordReader:
 
     def _scan(self, is_last: bool) -> Block | None:
         """Cut a regular block; None when there is something irregular in it."""
+        if self._is_in_long_line:
+            return None
         data = self._data
         codes = np.frombuffer(data, dtype=np.uint8)
         quotes = np.flatnonzero(codes == ord('"'))
@@ -169,7 +172,7 @@ class RecordReader:
         """Cut a block record by record, mending what can be mended."""
         data = self._data
         walk = _Walk(self._row, self._line)
-        position = 0
+        position = self._skip_long_line(walk) if self._is_in_long_line else 0
         while position < len(data):
             stop = min(len(data), position + RECORD_BYTES)
             is_all = is_last and stop == len(data)
@@ -189,6 +192,10 @@ class RecordReader:
         """Read an irregular record so that it has the right number of fields; else set its line aside."""
         data = self._data
         newline = data.find(b"\n", position, stop)
+        if newline < 0 and stop - position == RECORD_BYTES:
+            walk.set_aside(data[position:stop], "the line is longer than a mebibyte", 0)
+            self._is_in_long_line = True
+            return stop + self._skip_long_line(walk, stop)
         end = stop if newline < 0 else newline + 1
         line = data[position:end].rstrip(b"\r\n")
         kind = "stray_quote" if b'"' in line else "carriage_return"
@@ -202,6 +209,15 @@ class RecordReader:
             return far
         walk.set_aside(line, "a quote is not closed or not doubled", data.count(b"\n", position, end))
         return end
+
+    def _skip_long_line(self, walk: _Walk, position: int = 0) -> int:
+        """Give how many bytes from a position on still belong to a line that was set aside."""
+        newline = self._data.find(b"\n", position)
+        if newline < 0:
+            return len(self._data) - position
+        self._is_in_long_line = False
+        walk.line += 1
+        return newline + 1 - position
 
     def _swallows(self, text: bytes) -> bool:
         """Tell whether one of the lines is a whole record by itself."""

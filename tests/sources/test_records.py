@@ -117,3 +117,20 @@ def test_any_bytes_are_cut_the_same_way_in_any_blocks(parts: list[bytes], block_
     assert whole == cut(content, block_bytes=block_bytes, max_rows=2)
     ordinals = sorted(row for row, _, _ in [*whole.good, *whole.odd])
     assert ordinals == list(range(1, len(ordinals) + 1))
+
+
+def test_unclosed_quote_before_much_text_costs_one_record() -> None:
+    """A quote that is never closed is given up after a mebibyte, and nothing behind it is lost."""
+    result = cut(b'a,b,c\nd,"e,f,g\n' + b"h,i,j\n" * 200_000, block_bytes=1 << 18, max_rows=100_000)
+    assert result.odd == [(2, 2, 'd,"e,f,g')]
+    assert len(result.good) == 200_001
+    assert result.good[-1] == (200_002, 200_002, "h,i,j")
+
+
+def test_record_longer_than_a_mebibyte_is_set_aside() -> None:
+    """A line without end doesn't fill the memory; its beginning is set aside, and what follows is kept."""
+    content = b"a,b," + b"x" * 3_000_000 + b',y,z\nd,e,f\n"'
+    results = [cut(content, block_bytes=size) for size in (1 << 18, 1 << 19, 1 << 23)]
+    assert results[0] == results[1] == results[2]
+    assert results[0].good == [(2, 2, "d,e,f")]
+    assert [(row, line, len(text)) for row, line, text in results[0].odd] == [(1, 1, 1 << 20), (3, 3, 1)]
