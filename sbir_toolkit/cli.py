@@ -19,6 +19,9 @@ from sbir_toolkit.errors import ToolkitError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    from sbir_toolkit.pipeline.entry import skip_slow_grammar
+
+    skip_slow_grammar()
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))

@@ -23,7 +23,9 @@ HOMES = {
     "rapidfuzz": {"matching"},
     "pandera": {"tables"},
 }
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py"
+)
 
 
 def room_of(path: Path) -> str:
@@ -68,8 +70,10 @@ def test_every_room_has_its_place() -> None:
 def test_importing_the_package_is_fast_and_light() -> None:
     """`import sbir_toolkit` takes under 0.5 s and loads no heavy library."""
     code = (
-        "import sys, time; start = time.perf_counter(); import sbir_toolkit; took = time.perf_counter() - start;"
-        f"heavy = sorted(set({[*HOMES, 'pandas', 'pyarrow', 'scalene']!r}) & set(sys.modules)); print(took, heavy)"
+        "import sys, time; start = time.perf_counter(); import sbir_toolkit;"
+        "took = time.perf_counter() - start;"
+        f"heavy = set({[*HOMES, 'pandas', 'pyarrow', 'scalene']!r}) & set(sys.modules);"
+        "print(took, sorted(heavy))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     took, _, heavy = said.strip().partition(" ")

@@ -32,7 +32,7 @@ def test_there_are_eight() -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_clean(path: Path) -> None:
-    """No outputs, no execution counts, one parameters cell that comes first and holds literals with their meaning."""
+    """No outputs, no counts, one parameters cell that comes first and says what each literal means."""
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells(path, "code"))
     assert set(notebook_parameters(path)) == {"run_id", "params_file"}
     assert all("  # " in line for line in sources(path)[0].splitlines())
@@ -40,7 +40,7 @@ def test_notebook_is_clean(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_opens_with_its_question_and_ends_with_its_verdict(path: Path) -> None:
-    """The first cell asks one question and says what is read and written; the last one checks the stage's tables."""
+    """The first cell asks a question and says what is read and written; the last one checks the tables."""
     first = "".join(cells(path, "markdown")[0]["source"])
     assert first.startswith("# ")
     assert all(word in first for word in ("**Question.**", "*Reads*", "*Writes*"))
@@ -54,7 +54,9 @@ def test_cells_are_short_calls_into_the_library(path: Path) -> None:
         tree = ast.parse(source)
         assert len(source.splitlines()) <= 10
         assert not [
-            node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.For | ast.While)
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.For | ast.While)
         ]
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):

@@ -22,7 +22,7 @@ def test_atomic_path_replaces_only_when_the_block_ends_well(tmp_path: Path) -> N
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file.txt"]
+    assert [left.name for left in tmp_path.iterdir()] == ["file.txt"]
 
 
 def test_appended_lines_read_back_without_a_torn_last_one(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_good_frame_passes_and_counts(good: pd.DataFrame, tmp_path: Path) -> Non
 def test_broken_values_are_named_with_their_rows(
     good: pd.DataFrame, tmp_path: Path, column: str, value: object, said: str
 ) -> None:
-    """A value out of range, an unknown code, a missing one, a repeated key: each is refused, in memory and stored."""
+    """Out of range, an unknown code, missing, a repeated key: each is refused, in memory and stored."""
     bad = good.astype(object)
     bad.loc[0, column] = value
     bad = bad.astype({"rank": "int64", "saved_s": "float64", "saved_share": "float64"})

@@ -5,7 +5,7 @@ is killed, papermill marks the killed cell and all the cells after it "completed
 and notes the signal that the kernel died of. It dies with the process that started it, and its kernel with
 it, so an interrupted run leaves nothing behind that still writes.
 
-    python -m sbir_toolkit.pipeline.child JOB.json
+It is started through `sbir_toolkit.pipeline.entry`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SupervisedEngine(NBClientEngine):
                 run_sync(manager.shutdown_kernel)(now=True)
 
 
-def main(job_file: str) -> int:
+def execute_job(job_file: str) -> int:
     """Do the job described in a JSON file and write the outcome beside it."""
     die_with_parent()
     logging.getLogger("papermill").setLevel(logging.ERROR)
@@ -117,19 +117,14 @@ def _execute(job: dict[str, Any], notebook: Path) -> dict[str, Any]:
     return outcome
 
 
-def _take_back_statuses(path: Path) -> int | None:
-    # The cell that was running has a start but the kernel never answered; those after it never started.
+def _take_back_statuses(path: Path) -> int:
+    # The last cell that was started is the one that died; those after it never ran.
     notebook = nbformat.read(path, as_version=4)
-    died_at = None
-    for number, cell in enumerate(notebook.cells):
-        facts = cell.metadata.get("papermill", {})
-        if cell.cell_type != "code" or (cell.get("execution_count") is not None and died_at is None):
-            continue
-        facts["status"], facts["exception"] = ("died", True) if died_at is None else ("not run", None)
-        died_at = number if died_at is None else died_at
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    started = [number for number, cell in enumerate(code) if cell.metadata.papermill.get("start_time")]
+    died_at = started[-1] if started else 0
+    code[died_at].metadata.papermill.update(status="died", exception=True)
+    for cell in code[died_at + 1 :]:
+        cell.metadata.papermill.update(status="not run")
     nbformat.write(notebook, path)
     return died_at
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

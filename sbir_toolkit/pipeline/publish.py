@@ -65,6 +65,7 @@ def publish_stage(stage: Stage, setup: Setup, state: RunState) -> None:
         run_id=folder.run_id,
         header=_header(facts, state.record, setup.params),
         notices=_notices(stage, setup, state),
+        home="../index.html",
     )
     state.update_stage(stage.name, report=f"reports/{report.name}")
 

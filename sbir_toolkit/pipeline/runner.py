@@ -87,7 +87,7 @@ def run_notebook(stage: Stage, setup: Setup, run: RunFolder, stop: Event) -> Out
     started = time.time()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sbir_toolkit.pipeline.child", str(job)],
+            [sys.executable, "-m", "sbir_toolkit.pipeline.entry", str(job)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

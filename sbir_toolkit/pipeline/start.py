@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sbir_toolkit.errors import ParameterError, explain
-from sbir_toolkit.meter import emit, record_to
 from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, status_of
 from sbir_toolkit.pipeline.keys import stage_key
@@ -32,7 +31,7 @@ from sbir_toolkit.pipeline.run import (
 )
 from sbir_toolkit.pipeline.setup import Setup, make_setup
 from sbir_toolkit.pipeline.stages import Stage
-from sbir_toolkit.storage import read_json
+from sbir_toolkit.storage import append_line, read_json, read_lines
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class _Clock:
 
 
 def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Clock) -> None:
-    spent_s = float(state.record["totals"].get("elapsed_s", 0.0))
+    spent_s = _spent(state)
     state.update(
         status="running",
         ended=None,
@@ -140,17 +139,24 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
         },
     )
     publish_index(setup.project)
-    record_to(state.folder.events)
-    emit("run", status="started", prepared_s=clock.prepared_s)
+    started = {"at": time.time(), "kind": "run", "stage": "", "prepared_s": clock.prepared_s}
+    append_line(state.folder.events, started)
     conductor = Conductor(setup, state, order, say)
     conductor.conduct()
-    record_to(None)
     state.update(
         status=status_of(state.record, was_stopped=conductor.was_stopped),
         exit_code=exit_code_of(state.record),
         ended=time.time(),
     )
     publish_run(setup, state, wall_s=spent_s + time.perf_counter() - clock.started)
+
+
+def _spent(state: RunState) -> float:
+    # A run that was killed wrote no totals; its events tell how long it had been going.
+    if state.record["totals"]:
+        return float(state.record["totals"]["elapsed_s"])
+    events = read_lines(state.folder.events)
+    return float(events[-1]["at"] - events[0]["at"]) if events else 0.0
 
 
 def _twin(setup: Setup, plan: Plan) -> RunFolder | None:

@@ -66,3 +66,4 @@ def _by_dimension(sums: pa.Table, dimension: str, column: str) -> pd.DataFrame:
     return frame.sort_values(
         order, ascending=[True] if dimension == "year" else [False, True], ignore_index=True
     )
+    return result

@@ -11,7 +11,18 @@ import pytest
 from sbir_toolkit.params import Params
 from sbir_toolkit.tables import AWARDS, RECIPIENTS, Table
 
-WORDS = ("ALPHA", "BOREALIS", "CENTAURI", "DYNAMO", "ECLIPSE", "FALCON", "GRANITE", "HELIX", "IONWORKS", "JUNIPER")
+WORDS = (
+    "ALPHA",
+    "BOREALIS",
+    "CENTAURI",
+    "DYNAMO",
+    "ECLIPSE",
+    "FALCON",
+    "GRANITE",
+    "HELIX",
+    "IONWORKS",
+    "JUNIPER",
+)
 
 
 def make_table(contract: Table, rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -65,4 +76,6 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def params() -> Params:
-    return Params.model_validate({"compute": {"chunk_companies": 10, "workers": 2}, "limits": {"read_rows": 64}})
+    return Params.model_validate(
+        {"compute": {"chunk_companies": 10, "workers": 2}, "limits": {"read_rows": 64}}
+    )

@@ -48,7 +48,7 @@ def journal_lines(store: Path) -> list[dict[str, object]]:
 def test_every_award_gets_its_company_s_recipient(
     stored: tuple[Path, Path], tmp_path: Path, params: Params
 ) -> None:
-    """With one right answer each, all awards are linked to it, in their own order, by the tier that should find it."""
+    """With one right answer each, all awards are linked to it, in order, by the tier that should."""
     done = enrich(stored, tmp_path, params)
     awards = pq.read_table(stored[0]).to_pandas()
     matches = pq.read_table(done.tables.matches).to_pandas()
@@ -69,7 +69,11 @@ def test_enriched_awards_carry_the_recipient_s_own_facts(
     enriched = pq.read_table(enrich(stored, tmp_path, params).tables.enriched_awards).to_pandas()
     recipients = pq.read_table(stored[1]).to_pandas().set_index("recipient_id")
     expected = recipients.loc[enriched["recipient_id"]]
-    for ours, theirs in (("recipient_duns", "duns"), ("recipient_zip5", "zip5"), ("recipient_name", "recipient_name")):
+    for ours, theirs in (
+        ("recipient_duns", "duns"),
+        ("recipient_zip5", "zip5"),
+        ("recipient_name", "recipient_name"),
+    ):
         assert enriched[ours].tolist() == expected[theirs].tolist()
     awards = pq.read_table(stored[0]).to_pandas()
     assert enriched["award_usd"].tolist() == awards["award_usd"].tolist()
@@ -106,7 +110,9 @@ def test_second_time_nothing_is_computed(stored: tuple[Path, Path], tmp_path: Pa
     assert len(journal_lines(tmp_path / "store")) == 10
 
 
-def test_changed_parameter_makes_other_chunks(stored: tuple[Path, Path], tmp_path: Path, params: Params) -> None:
+def test_changed_parameter_makes_other_chunks(
+    stored: tuple[Path, Path], tmp_path: Path, params: Params
+) -> None:
     """A parameter of the matching is part of every chunk's key."""
     enrich(stored, tmp_path, params)
     changed = Params.model_validate({**params.model_dump(), "matching": {"accept_probability": 0.95}})
@@ -117,7 +123,9 @@ def test_journal_ignores_torn_lines_and_parts_without_a_line(tmp_path: Path) -> 
     """Half a line, a part nobody committed, a line whose part is gone: none of them counts."""
     journal = Journal(tmp_path)
     journal.part("b").write_bytes(b"never committed")
-    (tmp_path / "journal.ndjson").write_text('{"key":"a","rows":1,"digest":"sha256:0","elapsed_s":1,"cpu_s":1,')
+    (tmp_path / "journal.ndjson").write_text(
+        '{"key":"a","rows":1,"digest":"sha256:0","elapsed_s":1,"cpu_s":1,'
+    )
     assert Journal(tmp_path).committed(["a", "b"]) == {}
 
 
@@ -144,7 +152,7 @@ enrich_awards(Path(sys.argv[1]), Path(sys.argv[2]), folder, folder / "store", pa
 def test_killed_in_the_middle_goes_on_where_it_was(
     stored: tuple[Path, Path], tmp_path: Path, undisturbed: dict[str, str], params: Params
 ) -> None:
-    """After SIGKILL the committed chunks stay committed and the end is byte for byte that of an undisturbed run."""
+    """After SIGKILL committed chunks stay committed, and the end is that of an undisturbed run."""
     process = subprocess.Popen([sys.executable, "-c", KILLED, *map(str, stored), str(tmp_path)])
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

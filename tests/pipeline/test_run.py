@@ -53,7 +53,7 @@ def statuses(result: RunResult) -> dict[str, str]:
 
 
 def test_stages_run_in_order_and_hand_on_their_tables(project: Project) -> None:
-    """The second stage sees what the first one wrote; everything is recorded, certified, measured and rendered."""
+    """The second stage sees what the first wrote; all is recorded, certified, measured, rendered."""
     result, _ = run(project)
     record = read_run(result.run)
     assert (result.exit_code, record["status"]) == (0, "done")
@@ -77,7 +77,7 @@ def test_stages_run_in_order_and_hand_on_their_tables(project: Project) -> None:
 
 
 def test_same_again_does_nothing_and_a_change_reruns_what_depends_on_it(project: Project) -> None:
-    """No new run for the same command; a used parameter reruns its stage, and the one behind it only if the data changed."""
+    """No new run for the same command; a used parameter reruns its stage, others only on new data."""
     first, _ = run(project)
     again, said = run(project)
     assert (again.run.run_id, again.is_new) == (first.run.run_id, False)
@@ -139,7 +139,7 @@ def test_fresh_from_and_only(project: Project) -> None:
 def test_failed_stage_is_reported_and_holds_up_what_reads_it(
     project: Project, cell: str, said: str, code: int
 ) -> None:
-    """An error, an error of the toolkit's own, or a missing table: status, reason, exit code, alert, blocked dependants."""
+    """Any error or a missing table: status, reason, exit code, alert, and dependants that are blocked."""
     write_notebook(project.root / "notebooks" / "count.ipynb", cell)
     result, _ = run(project)
     record = read_run(result.run)
@@ -170,7 +170,7 @@ def test_mended_run_is_resumed_inside_itself(project: Project) -> None:
 
 
 def test_killed_kernel_is_seen_as_killed(project: Project) -> None:
-    """The stage died, with signal and memory; the executed notebook doesn't claim that its cells completed."""
+    """The stage died, with signal and memory; its notebook doesn't claim that its cells completed."""
     write_notebook(
         project.root / "notebooks" / "count.ipynb",
         "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
@@ -219,7 +219,7 @@ def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60) ->
 def test_killed_runner_leaves_the_truth_behind_and_can_be_resumed(
     project: Project, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """While it runs another process is refused; after the kill nothing of it runs on, status says so, resume ends it."""
+    """Others are refused while it runs; after the kill nothing runs on, status knows, resume ends it."""
     flag = tmp_path / "started"
     write_notebook(
         project.root / "notebooks" / "advise.ipynb",
@@ -242,7 +242,10 @@ def test_killed_runner_leaves_the_truth_behind_and_can_be_resumed(
     record = read_run(folder)
     assert record["status"] == "interrupted"
     assert record["stages"]["count"]["status"] == "done"
-    assert record["stages"]["advise"]["status"] == {signal.SIGKILL: "died", signal.SIGTERM: "interrupted"}[number]
+    assert (
+        record["stages"]["advise"]["status"]
+        == {signal.SIGKILL: "died", signal.SIGTERM: "interrupted"}[number]
+    )
     assert f"go on with: sbir-toolkit resume {folder.run_id}" in describe_status(folder)
     assert "interrupted" in describe_runs(project)
     (tmp_path / "go").touch()
@@ -256,7 +259,8 @@ def test_two_runs_at_once_do_not_disturb_each_other(project: Project) -> None:
     """Both end well, each in a folder of its own, and the index knows both."""
     results: list[RunResult] = []
     threads = [
-        threading.Thread(target=lambda: results.append(run(project, order=Order(is_fresh=True))[0])) for _ in range(2)
+        threading.Thread(target=lambda: results.append(run(project, order=Order(is_fresh=True))[0]))
+        for _ in range(2)
     ]
     for thread in threads:
         thread.start()

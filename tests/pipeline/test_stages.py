@@ -39,11 +39,17 @@ def test_order_follows_from_the_data_not_from_the_file(tmp_path: Path) -> None:
     ("stages", "said"),
     [
         (
-            {"a": {"reads": ["funding"], "writes": ["gates"]}, "b": {"reads": ["gates"], "writes": ["funding"]}},
+            {
+                "a": {"reads": ["funding"], "writes": ["gates"]},
+                "b": {"reads": ["gates"], "writes": ["funding"]},
+            },
             "in a circle",
         ),
         ({"a": {"reads": ["funding"]}}, "no stage writes the table 'funding'"),
-        ({"a": {"writes": ["funding"]}, "b": {"writes": ["funding"]}}, "two stages write the table 'funding'"),
+        (
+            {"a": {"writes": ["funding"]}, "b": {"writes": ["funding"]}},
+            "two stages write the table 'funding'",
+        ),
         ({"a": {"writes": ["unheard_of"]}}, "has no contract"),
         ({"a": {"uses": ["matching.luck"]}}, "there is no parameter 'matching.luck'"),
         ({"a": {"inputs": ["matching"]}}, "there is no parameter 'matching.path'"),
