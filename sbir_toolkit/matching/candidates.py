@@ -1,14 +1,15 @@
 """Which recipients are worth a closer look for each company.
 
-Four routes lead from a company to recipients, and each sees what the others are blind to:
+Several routes lead from a company to recipients, and each sees what the others are blind to:
 
 - its core name, blanks left out, is a recipient's (`exact`);
+- it has the same plain words as a recipient's, in any order (`same words`);
 - it shares rare words, or pairs of neighbouring words, with a recipient's name (`words`);
 - one of its rare words is a letter away from a word of a recipient's name (`words`, through the mistyped
   forms);
 - a recipient sits in the same building (`place`), which is how a renamed firm is found.
 
-The first costs one look-up. A company it finds at its own place needs no other route; the rest are looked for
+The first two cost one look-up. A company it finds at its own place needs no other route; the rest are looked for
 by the others. What is found for a company depends on that company and the index alone.
 """
 
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import cpdist
 
+from sbir_toolkit.matching.abbreviations import bag_hashes
 from sbir_toolkit.matching.index import RecipientIndex, place_key, typo_keys, word_bits
 from sbir_toolkit.matching.names import Names
 from sbir_toolkit.matching.places import LEVELS, Places, place_level
@@ -41,7 +43,8 @@ from sbir_toolkit.params import Matching
 _BLOCK_POSTINGS = 1_500_000
 _SAME_BUILDING = 40
 _CITY = LEVELS.index("city")
-_RARE_COUNT = 3
+# A mistyped word is rare; the word that was meant may be common, though not so common that it tells nothing.
+_RARE_COUNT, _MEANT_COUNT = 3, 300
 
 
 @dataclass(frozen=True)
@@ -107,13 +110,19 @@ def find_candidates(
     is_wanted = wanted[names.owner[query]]
     query, name = query[is_wanted], name[is_wanted]
     exact = _with_recipients(index, names, places, query=query, name=name, score=np.ones(len(query)))
+    query, name = _find_same_words(index, names)
+    is_wanted = wanted[names.owner[query]]
+    query, name = query[is_wanted], name[is_wanted]
+    same_words = _with_recipients(
+        index, names, places, query=query, name=name, score=np.full(len(query), _SAME_WORDS)
+    )
     is_settled = ~wanted
     is_settled[exact.pairs.company[exact.pairs.level >= _CITY]] = True
     open_names = np.flatnonzero(~is_settled[names.owner])
     query, name, score = _find_by_words(index, names, open_names, params)
     by_words = _with_recipients(index, names, places, query=query, name=name, score=score)
     by_place = _find_by_place(index, names, places, np.flatnonzero(~is_settled))
-    return _best([exact, by_words, by_place], params.max_candidates)
+    return _best([exact, same_words, by_words, by_place], params.max_candidates)
 
 
 def find_exact(index: RecipientIndex, names: Names) -> tuple[Ints, Ints]:
@@ -129,6 +138,18 @@ def find_exact(index: RecipientIndex, names: Names) -> tuple[Ints, Ints]:
     hit = np.flatnonzero(place < len(known))
     hit = hit[known[place[hit]] == names.joined[hit]]
     return hit, place[hit]
+
+
+def _find_same_words(index: RecipientIndex, names: Names) -> tuple[Ints, Ints]:
+    """Find the core names with the same plain words, in any order."""
+    bags = bag_hashes(names.word_plain, names.word_start)
+    low = np.searchsorted(index["bag_key"], bags, side="left")
+    count = np.searchsorted(index["bag_key"], bags, side="right") - low
+    count[bags == 0] = 0
+    name = index["bag_name"][expand(low, count)].astype(np.int64)
+    query = np.repeat(np.arange(len(names)), count)
+    other = index["name_joined"][name] != names.joined[query]
+    return query[other], name[other]
 
 
 @dataclass(frozen=True)
@@ -358,30 +379,39 @@ class _QueryWords:
         return _Keys(query[known], first, count, bits[known], np.full(len(known), kind == "pair"))
 
     def _mistyped(self) -> _Keys:
-        rare = np.flatnonzero((self.count <= _RARE_COUNT) & (self.length >= 5) & (self.length <= 32))
-        texts = cut_runs(self._data, self._start[rare], self._start[rare] + self.length[rare])
+        wanted = np.flatnonzero((self.count <= _MEANT_COUNT) & (self.length >= 5) & (self.length <= 32))
+        _, one_of, back = np.unique(self.hash[wanted], return_index=True, return_inverse=True)
+        source, word = self._near_words(wanted[one_of])
+        # What is near a word is near each of its occurrences.
+        order = np.argsort(back, kind="stable")
+        bounds = np.searchsorted(back[order], np.arange(len(one_of) + 1))
+        count = bounds[source + 1] - bounds[source]
+        word = np.repeat(word, count)
+        source = wanted[order[expand(bounds[source], count)]]
+        bits = word_bits(self.index["word_count"][word].astype(np.int64), self.index.names)
+        return self._listed("word", self.owner[source], word, np.minimum(bits, self.bits[source]) * _MISTYPED)
+
+    def _near_words(self, sources: Ints) -> tuple[Ints, Ints]:
+        """Find the index's words that are a letter away from some of these; the rarer of two may be the mistyped one."""
+        texts = cut_runs(self._data, self._start[sources], self._start[sources] + self.length[sources])
         keys, owner = typo_keys(*lay_out(texts))
         low = np.searchsorted(self.index["typo_hash"], keys, side="left")
         count = np.searchsorted(self.index["typo_hash"], keys, side="right") - low
         word = self.index["typo_word"][expand(low, count)].astype(np.int64)
-        source = rare[np.repeat(owner, count)]
-        both = np.unique((source.astype(np.uint64) << np.uint64(32)) | word.astype(np.uint64))
-        source, word = (
-            (both >> np.uint64(32)).astype(np.int64),
-            (both & np.uint64(0xFFFFFFFF)).astype(np.int64),
-        )
-        other = word != self.code[source]
-        source, word = source[other], word[other]
-        spelled = dict(zip(rare.tolist(), texts.to_pylist(), strict=True))
-        ours = [spelled[at] for at in source.tolist()]
+        at = np.repeat(owner, count)
+        rarer = np.minimum(self.index["word_count"][word], self.count[sources[at]])
+        worth = (word != self.code[sources[at]]) & (rarer <= _RARE_COUNT)
+        both = np.unique((at[worth].astype(np.uint64) << np.uint64(32)) | word[worth].astype(np.uint64))
+        at, word = (both >> np.uint64(32)).astype(np.int64), (both & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        spelled = texts.to_pylist()
+        ours = [spelled[one] for one in at.tolist()]
         edits = cpdist(ours, self.index.words(word), scorer=OSA.distance, dtype=np.uint8, workers=-1)
-        near = (edits <= 1) | ((edits == 2) & (self.length[source] >= 8))
-        source, word = source[near], word[near]
-        bits = word_bits(self.index["word_count"][word].astype(np.int64), self.index.names)
-        return self._listed("word", self.owner[source], word, np.minimum(bits, self.bits[source]) * _MISTYPED)
+        near = (edits <= 1) | ((edits == 2) & (self.length[sources[at]] >= 8))
+        return at[near], word[near]
 
 
 _MISTYPED = 0.85
+_SAME_WORDS = 0.95
 
 
 def _find(sorted_keys: npt.NDArray[np.uint64], keys: Hashes) -> Ints:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from rapidfuzz.distance import OSA, Indel, JaroWinkler
 from rapidfuzz.process import cpdist
 
-from sbir_toolkit.matching.abbreviations import ABBREVIATIONS
+from sbir_toolkit.matching.abbreviations import ABBREVIATIONS, bag_hashes, is_stop_word
 from sbir_toolkit.matching.candidates import Candidates
 from sbir_toolkit.matching.index import RecipientIndex, word_bits
 from sbir_toolkit.matching.names import FORMS, Names
@@ -28,6 +28,7 @@ from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, has
 
 MEASURES = (
     "same_name",
+    "same_words",
     "shared_bits",
     "alike_bits",
     "surplus_bits",
@@ -49,7 +50,6 @@ MEASURES = (
 )
 """The columns of what `weigh_pairs` measures."""
 
-_STOP_WORDS = ("AND", "OF", "THE", "FOR", "IN")
 _MIN_TRUNCATED = 20
 
 
@@ -81,7 +81,8 @@ class WordPool:
     Parameters
     ----------
     text : list of str
-    hash : uint64 array
+    hash, plain : uint64 arrays
+        Of the words and of the plain words they stand for.
     count : int64 array
         In how many of the recipients' names each is.
     names : int
@@ -90,6 +91,7 @@ class WordPool:
 
     text: list[str]
     hash: Hashes
+    plain: Hashes
     count: Ints
     names: int
 
@@ -151,6 +153,8 @@ def compare_names(
     letters = cpdist(ours_pairs, theirs_pairs, scorer=Indel.normalized_similarity, workers=-1)
     beginning = cpdist(ours_pairs, theirs_pairs, scorer=JaroWinkler.similarity, workers=-1)
     same = ours.joined[left] == theirs.joined[right]
+    ours_bag = bag_hashes(pool.plain[ours.word], ours.word_start)[left]
+    theirs_bag = bag_hashes(pool.plain[theirs.word], theirs.word_start)[right]
     ours_length, theirs_length = (np.array([len(text) for text in side.core]) for side in (ours, theirs))
     shorter = np.minimum(ours_length[left], theirs_length[right])
     starts = np.fromiter(
@@ -169,6 +173,7 @@ def compare_names(
     known = shared + alike
     return {
         "same_name": same.astype(float),
+        "same_words": (~same & (ours_bag == theirs_bag) & (ours_bag != 0)).astype(float),
         "shared_bits": shared,
         "alike_bits": alike,
         "surplus_bits": known - np.log2(pool.names + 1),
@@ -282,7 +287,7 @@ def _likeness(one: str, other: str, edits: int) -> float:
 
 def _spells(ours: NameSide, theirs: NameSide, pool: WordPool, left: Ints, right: Ints) -> Flags:
     """Tell whether ours is one word of two to six letters that the initials of theirs spell."""
-    is_stop = np.isin(pool.hash, _STOP_HASHES)
+    is_stop = is_stop_word(pool.hash)
     initial = np.array([hash_text(text[0]) for text in pool.text] or [0], np.uint64)
     count = np.diff(theirs.word_start)
     owner = np.repeat(np.arange(len(count)), count)
@@ -306,7 +311,7 @@ def _sides(
     ours_count = np.diff(names.word_start)[query]
     at = expand(names.word_start[query], ours_count)
     core = names.core.take(pa.array(query))
-    ours_hash = names.word_hash[at]
+    ours_hash, ours_plain = names.word_hash[at], names.word_plain[at]
     bounds = index["name_words"].astype(np.int64)
     theirs_count = bounds[name + 1] - bounds[name]
     code = index["word_of_name"][expand(bounds[name], theirs_count)]
@@ -315,6 +320,7 @@ def _sides(
     pool_hash, first, back = np.unique(
         np.concatenate([theirs_hash, ours_hash]), return_index=True, return_inverse=True
     )
+    plain = np.concatenate([index["word_plain"][code], ours_plain])[first]
     known = first < len(theirs_hash)
     count = np.zeros(len(pool_hash), np.int64)
     count[known] = index["word_count"][code[first[known]]]
@@ -329,15 +335,12 @@ def _sides(
             _starts(theirs_count),
             back[: len(theirs_hash)],
         ),
-        WordPool(text.tolist(), pool_hash, count, index.names),
+        WordPool(text.tolist(), pool_hash, plain, count, index.names),
     )
 
 
 def _starts(counts: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-_STOP_HASHES = np.array([hash_text(word) for word in _STOP_WORDS], np.uint64)
 
 
 def _meeting_forms() -> Flags:

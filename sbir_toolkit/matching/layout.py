@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.matching.abbreviations import bag_hashes, plain_hashes
 from sbir_toolkit.matching.index import (
     INDEX_VERSION,
     RecipientIndex,
@@ -310,6 +311,12 @@ def _lay_out_words(folder: Path, names: int, cap: int) -> None:
     np.save(folder / "name_words.npy", np.searchsorted(owner, np.arange(names + 1)).astype(np.uint32))
     np.save(folder / "word_of_name.npy", code)
     _write_table(folder / "words.arrow", pa.table({"word": cut_runs(data, start[sample], end[sample])}))
+    plain = plain_hashes(in_order[first], end[sample] - start[sample], data[end[sample] - 1])
+    np.save(folder / "word_plain.npy", plain)
+    bags = bag_hashes(plain[code], np.searchsorted(owner, np.arange(names + 1)))
+    by_bag = np.argsort(bags, kind="stable")
+    np.save(folder / "bag_key.npy", bags[by_bag])
+    np.save(folder / "bag_name.npy", by_bag.astype(np.uint32))
     bits = word_bits(counts, names)
     weight = np.bincount(owner, bits[code], minlength=names)
     np.save(folder / "name_bits.npy", weight.astype(np.float32))

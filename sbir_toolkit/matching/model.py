@@ -29,6 +29,7 @@ TERMS = (
     "base",
     "same_name",
     "same_name_surplus",
+    "same_words",
     "like_name_surplus",
     "less_unexplained",
     "more_unexplained",

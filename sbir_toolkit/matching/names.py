@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sbir_toolkit.matching.abbreviations import plain_hashes
 from sbir_toolkit.matching.texts import (
     Bytes,
     Flags,
@@ -88,7 +89,8 @@ class Names:
         Whether the name is a secondary one of its text.
     word_start : int64 array of length n + 1
         Where each name's words are in the arrays below.
-    word_hash, word_length : arrays over all words
+    word_hash, word_plain, word_length : arrays over all words
+        Hash, hash of the plain word it stands for, and length.
     """
 
     owner: Ints
@@ -98,6 +100,7 @@ class Names:
     is_alias: Flags
     word_start: Ints
     word_hash: Hashes
+    word_plain: Hashes
     word_length: Ints
 
     def __len__(self) -> int:
@@ -174,6 +177,7 @@ def _read(names: pa.Array, owner: Ints, is_alias: Flags) -> Names:
         owners, aliases = owners[order], aliases[order]
     lengths = last - first
     inside = expand(first, lengths)
+    word_length = (words.end - words.start)[inside]
     return Names(
         owner=owners,
         core=_cut(words, first, last),
@@ -182,7 +186,8 @@ def _read(names: pa.Array, owner: Ints, is_alias: Flags) -> Names:
         is_alias=aliases,
         word_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         word_hash=words.hash[inside],
-        word_length=(words.end - words.start)[inside],
+        word_plain=plain_hashes(words.hash[inside], word_length, words.flat[words.end[inside] - 1]),
+        word_length=word_length,
     )
 
 

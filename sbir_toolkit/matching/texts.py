@@ -90,6 +90,11 @@ def hash_text(text: str) -> int:
         return int((_CODES[data] * powers(len(data))).sum(dtype=np.uint64))
 
 
+def letter_code(letter: str) -> np.uint64:
+    """Give the code that stands for a letter in the hashes."""
+    return np.uint64(_CODES[ord(letter)])
+
+
 def hash_strings(array: pa.Array) -> Hashes:
     """Hash each text of a string array; the empty text and null have hash 0."""
     data, offsets = lay_out(array.fill_null(""))
