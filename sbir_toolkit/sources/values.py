@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 from sbir_toolkit.sources.formats import NULL_TOKENS
 
 _LONGEST_TOKEN = max(map(len, NULL_TOKENS))
+_BEGINS_TOKEN = np.isin(
+    np.arange(256), [ord(case) for text in NULL_TOKENS for case in (text[:1] + text[:1].upper())]
+)
+_MAY_BE_BLANK = (np.arange(256) <= ord(" ")) | (np.arange(256) >= 0x80)
 _ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _ENTITY_BYTES = re.compile(_ENTITY.pattern.encode())
 _CARRIAGE_RETURN = "_x000D_"  # how Excel writes a carriage return into XML
@@ -66,13 +70,9 @@ def clean_text(values: pa.Array) -> tuple[pa.Array, int]:
         offsets, codes = text_bytes(values)
     if _has_outer_blanks(offsets, codes):
         values = pc.utf8_trim_whitespace(values)
-    is_short = pc.less_equal(pc.binary_length(values), _LONGEST_TOKEN)
-    is_token = pc.is_in(pc.ascii_lower(values.filter(is_short)), value_set=pa.array(NULL_TOKENS))
-    if pc.any(is_token).as_py():
-        values = pc.if_else(
-            pc.replace_with_mask(is_short, pc.fill_null(is_short, False), is_token), None, values
-        )
-    return values, decoded
+        offsets, codes = text_bytes(values)
+    is_nothing = _stand_for_nothing(values, offsets, codes)
+    return (pc.if_else(pa.array(is_nothing), None, values) if is_nothing.any() else values), decoded
 
 
 def text_bytes(values: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -231,9 +231,26 @@ def _find_entities(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def _has_outer_blanks(offsets: NDArray[np.int32], codes: NDArray[np.uint8]) -> bool:
     """Tell whether some text may begin or end with a blank, judged by its first and last byte."""
-    is_filled = offsets[1:] > offsets[:-1]
-    outer = np.concatenate((codes[offsets[:-1][is_filled]], codes[offsets[1:][is_filled] - 1]))
-    return bool(((outer <= ord(" ")) | (outer >= 0x80)).any())
+    if not len(codes):
+        return False
+    first = codes[np.minimum(offsets[:-1], len(codes) - 1)]
+    last = codes[np.maximum(offsets[1:] - 1, 0)]
+    return bool(_MAY_BE_BLANK[first].any() or _MAY_BE_BLANK[last].any())
+
+
+def _stand_for_nothing(
+    values: pa.Array, offsets: NDArray[np.int32], codes: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
+    """Tell which texts are blank or a null token; only short ones that begin like a token are compared."""
+    lengths = np.diff(offsets)
+    is_nothing: NDArray[np.bool_] = lengths == 0
+    if len(codes):
+        first = codes[np.minimum(offsets[:-1], len(codes) - 1)]
+        suspects = np.flatnonzero((lengths <= _LONGEST_TOKEN) & _BEGINS_TOKEN[first] & ~is_nothing)
+        texts = pc.ascii_lower(values.take(pa.array(suspects)))
+        is_token = pc.fill_null(pc.is_in(texts, value_set=pa.array(NULL_TOKENS)), False)
+        is_nothing[suspects] = is_token.to_numpy(zero_copy_only=False)
+    return is_nothing
 
 
 def _decode(text: str) -> str:
