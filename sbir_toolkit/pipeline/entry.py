@@ -1,9 +1,9 @@
 """The door through which processes of the toolkit's own come in, made quick to open.
 
-`jsonschema`, which every notebook tool imports, compiles a grammar of international resource identifiers for two seconds as it is
-imported, to check a kind of address that no notebook holds. A process that is started for each stage can't afford that, so here
-the grammar is declared absent, which `jsonschema` is prepared for. Only processes that the toolkit starts itself do this, never a
-program that imports it.
+`jsonschema`, which every notebook tool imports, compiles a grammar of international resource identifiers for
+two seconds as it is imported, to check a kind of address that no notebook holds. A process that is started
+for each stage can't afford that, so here the grammar is declared absent, which `jsonschema` is prepared for.
+Only processes that the toolkit starts itself do this, never a program that imports it.
 
     python -m sbir_toolkit.pipeline.entry JOB.json
 """

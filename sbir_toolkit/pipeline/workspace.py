@@ -90,8 +90,11 @@ class OpenStage:
             self._look_up()
 
     def __repr__(self) -> str:
-        where = "by itself" if self._is_lab else "in a run"
-        return f"stage {self._stage.name}, {where}: {self.run_id} (parameters: {self.params.name})"
+        where = f"opened by itself in {self._run.path}" if self._is_lab else f"part of run {self.run_id}"
+        return f"Stage {self._stage.name}, {where}, parameters {self.params.name}."
+
+    def _repr_html_(self) -> str:
+        return f"<p><small>{escape(repr(self))}</small></p>"
 
     @property
     def folder(self) -> Path:

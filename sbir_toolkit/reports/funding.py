@@ -63,7 +63,7 @@ def _by_dimension(sums: pa.Table, dimension: str, column: str) -> pd.DataFrame:
     )
     frame = frame.assign(dimension=dimension, value=values.fillna(_NOT_STATED).astype("str"))
     order = ["value"] if dimension == "year" else ["awards_usd", "value"]
-    return frame.sort_values(
+    result: pd.DataFrame = frame.sort_values(
         order, ascending=[True] if dimension == "year" else [False, True], ignore_index=True
     )
     return result

@@ -272,7 +272,10 @@ def accuracy_intervals(accuracy: pd.DataFrame, *, source: str = "table accuracy"
     Chart
         One row per estimate and slice: a dot, its 95 % interval, and both in figures.
     """
-    known = accuracy[accuracy["value"].notna()]
+    # The parts of an estimate stand below it, whatever order the table has them in.
+    places = {name: place for place, name in enumerate(accuracy["estimate"].unique())}
+    order = accuracy["estimate"].map(places).sort_values(kind="stable").index
+    known = accuracy.loc[order][accuracy.loc[order, "value"].notna()]
     if known.empty:
         return nothing("no accuracy estimates", source=source)
     figure = new_figure(0.75 + 0.27 * len(known))
