@@ -204,7 +204,8 @@ class RecordReader:
                 walk.keep(_join(fields), data.count(b"\n", position, end), kind)
                 return end
         fields, far = _split_loosely(data, position, min(stop, position + _MEND_BYTES))
-        if len(fields) == self._fields and not self._swallows(data[end:far]):
+        is_ended = data[far - 1 : far] == b"\n" or far == len(data)
+        if is_ended and len(fields) == self._fields and not self._swallows(data[end:far]):
             walk.keep(_join(fields), data.count(b"\n", position, far), kind)
             return far
         walk.set_aside(line, "a quote is not closed or not doubled", data.count(b"\n", position, end))

@@ -134,3 +134,11 @@ def test_record_longer_than_a_mebibyte_is_set_aside() -> None:
     assert results[0] == results[1] == results[2]
     assert results[0].good == [(2, 2, "d,e,f")]
     assert [(row, line, len(text)) for row, line, text in results[0].odd] == [(1, 1, 1 << 20), (3, 3, 1)]
+
+
+def test_mending_never_cuts_a_field() -> None:
+    """A damaged record that goes on further than mending does is set aside with all its lines."""
+    content = b'a,"b "x" y\nz",' + b"c" * 70_000 + b"\nd,e,f\n"
+    result = cut(content)
+    assert result.good == [(3, 3, "d,e,f")]
+    assert sum(len(text) for _, _, text in result.odd) == len(content) - len("\n\nd,e,f\n")
