@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sbir_toolkit.sources.synthetic.columns import join, keep, write_numbers
 from sbir_toolkit.sources.synthetic.draws import Choice, Flags, Integers
 from sbir_toolkit.sources.synthetic.identifiers import make_duns, make_uei
 from sbir_toolkit.sources.synthetic.paperwork import Awards, Paperwork
@@ -118,10 +119,9 @@ class AwardRows:
     def _plan_projects(self) -> None:
         """Pair Phase II awards with the award before, and give each award its year."""
         population, draws = self._population, self._draws
-        owner, companies = population.award_company, population.companies
+        owner = population.award_company
         number = np.arange(len(owner))
-        position = companies.start[owner] + companies.width[owner] * population.award_time
-        self._year = population.years(position)
+        self._year = population.years(population.award_time)
         follows = draws.chance("follows", number, _SECOND_PHASE_SHARE)
         before = np.roll(follows, 1)
         is_second = follows & ~before & (np.roll(owner, 1) == owner) & (number > 0)
@@ -156,7 +156,7 @@ class AwardRows:
             draws.chance("registered anew", awards.company, _REGISTERED_ANEW_SHARE), anew, awards.company
         )
         has_uei = (awards.year >= _FIRST_UEI_YEAR) & draws.chance("uei filled", awards.number, _UEI_SHARE)
-        uei = pc.if_else(pa.array(has_uei), make_uei(registered, draws), pa.scalar(None, pa.string()))
+        uei = keep(has_uei, make_uei(registered, draws))
         if layout.recipients:
             stranger = draws.below("stranger", awards.company, layout.recipients)
             is_wrong = draws.chance("wrong duns", awards.company, _WRONG_DUNS_SHARE)
@@ -165,7 +165,7 @@ class AwardRows:
         has_duns = draws.uniform("duns filled", awards.number) < share
         shape = draws.choose("duns shape", awards.number, _DUNS_SHAPES)
         duns = _shape_duns(make_duns(registered), shape)
-        duns = pc.if_else(pa.array(has_duns), duns, pa.scalar(None, pa.string()))
+        duns = keep(has_duns, duns)
         return uei, duns, has_duns & (shape != _ZEROS) & (shape != _NOT_GIVEN)
 
     def _places(self, awards: Awards, owner: Integers) -> dict[str, pa.StringArray]:
@@ -183,14 +183,14 @@ class AwardRows:
         short = pc.replace_substring(cities, "SAINT ", "ST. ")
         cities = pc.if_else(pa.array(draws.chance("short saint", writer, 0.5)), short, cities)
         zips = gazetteer.zip5(place, address)
-        plus = _padded(draws.below("zip plus", address, 9_999) + 1, 4)
+        plus = write_numbers(draws.below("zip plus", address, 9_999) + 1, 4)
         odd = draws.uniform("odd zip", writer)
-        zips = pc.if_else(pa.array(odd < 0.15), _join(zips, "-", plus), zips)
+        zips = pc.if_else(pa.array(odd < 0.15), join(zips, "-", plus), zips)
         zips = pc.if_else(pa.array(odd > 0.993), "-", zips)
         return {
             "Address1": pc.if_else(shouts, pc.utf8_upper(streets), streets),
-            "Address2": _only(
-                draws.chance("second line", awards.number, 0.02), _join("Attn: Contracts ", plus)
+            "Address2": keep(
+                draws.chance("second line", awards.number, 0.02), join("Attn: Contracts ", plus)
             ),
             "City": pc.if_else(shouts, cities, pc.utf8_title(cities)),
             "State": gazetteer.state_names.take(pa.array(gazetteer.state_of(place))),
@@ -201,45 +201,45 @@ class AwardRows:
         draws, company, number = self._draws, awards.company, awards.number
         size = 10 ** (0.3 + 1.9 * draws.uniform("employees", company))
         staff = (size * (0.8 + 0.4 * draws.uniform("employees then", number))).astype(np.int64) + 1
-        staff_text = _only(~draws.chance("employees blank", number, 0.036), _text(staff))
+        staff_text = keep(~draws.chance("employees blank", number, 0.036), write_numbers(staff))
         as_float = pa.array(draws.chance("employees float", number, 0.05))
-        website = _join("http://www.firm", _padded(company, 7), ".example")
-        website = _only(draws.chance("website", number, 0.53), website)
+        website = join("http://www.firm", write_numbers(company, 7), ".example")
+        website = keep(draws.chance("website", number, 0.53), website)
         not_given = pa.array(draws.chance("website not given", number, 0.01))
 
         def flag(purpose: str, share: float, blank: float) -> pa.StringArray:
             values = pc.if_else(pa.array(draws.chance(purpose, company, share)), "Y", "N")
-            return _only(~draws.chance(f"{purpose} blank", number, blank), values)
+            return keep(~draws.chance(f"{purpose} blank", number, blank), values)
 
         return {
             "HUBZone Owned": flag("hubzone", 0.027, 0.001),
             "Socially and Economically Disadvantaged": flag("disadvantaged", 0.07, 0.001),
             "Woman Owned": flag("woman owned", 0.12, 0.03),
-            "Number Employees": pc.if_else(as_float, _join(staff_text, ".0"), staff_text),
+            "Number Employees": pc.if_else(as_float, join(staff_text, ".0"), staff_text),
             "Company Website": pc.if_else(not_given, "N/A", website),
         }
 
     def _persons(self, awards: Awards) -> dict[str, pa.StringArray]:
         draws = self._draws
-        contact, leader = _padded(awards.company, 7), _padded(awards.project, 7)
-        digits = _padded(draws.below("phone", awards.company, 100), 2)
+        contact, leader = write_numbers(awards.company, 7), write_numbers(awards.project, 7)
+        digits = write_numbers(draws.below("phone", awards.company, 100), 2)
         phone = pc.if_else(
-            pa.array(draws.chance("no phone", awards.number, 0.03)), "() -", _join("(555) 555-01", digits)
+            pa.array(draws.chance("no phone", awards.number, 0.03)), "() -", join("(555) 555-01", digits)
         )
         has_contact = draws.chance("contact", awards.number, 0.4)
         has_leader = draws.chance("leader", awards.number, 0.8)
         has_liaison = draws.chance("liaison", awards.number, 0.1)
         return {
-            "Contact Name": _only(has_contact, _join("Contact ", contact)),
-            "Contact Title": _only(has_contact, _repeat("Administrator", len(contact))),
-            "Contact Phone": _only(has_contact, phone),
-            "Contact Email": _only(has_contact, _join("contact", contact, "@agency.example")),
-            "PI Name": _only(has_leader, _join("Investigator ", leader)),
-            "PI Title": _only(has_leader, _repeat("Principal Investigator", len(contact))),
-            "PI Phone": _only(has_leader, phone),
-            "PI Email": _only(has_leader, _join("pi", leader, "@firm.example")),
-            "RI POC Name": _only(has_liaison, _join("Liaison ", leader)),
-            "RI POC Phone": _only(has_liaison, phone),
+            "Contact Name": keep(has_contact, join("Contact ", contact)),
+            "Contact Title": keep(has_contact, _repeat("Administrator", len(contact))),
+            "Contact Phone": keep(has_contact, phone),
+            "Contact Email": keep(has_contact, join("contact", contact, "@agency.example")),
+            "PI Name": keep(has_leader, join("Investigator ", leader)),
+            "PI Title": keep(has_leader, _repeat("Principal Investigator", len(contact))),
+            "PI Phone": keep(has_leader, phone),
+            "PI Email": keep(has_leader, join("pi", leader, "@firm.example")),
+            "RI POC Name": keep(has_liaison, join("Liaison ", leader)),
+            "RI POC Phone": keep(has_liaison, phone),
         }
 
     def _spoil(self, columns: dict[str, pa.StringArray], rejection: Integers, row: Integers) -> None:
@@ -258,10 +258,13 @@ class AwardRows:
         kinds = pc.if_else(pa.array(rejection == 1), BLANK_COMPANY, kinds)
         kinds = pc.if_else(pa.array(rejection == 2), BAD_YEAR, kinds)
         values = [
-            _text(np.arange(start + 1, start + 1 + len(rejection))),
+            write_numbers(np.arange(start + 1, start + 1 + len(rejection))),
             self._hashes.take(pa.array(awards.company, mask=~has_counterpart)),
             kinds,
-            *(_text(flag.astype(np.int64)) for flag in (rejection > 0, has_counterpart, has_uei, has_duns)),
+            *(
+                write_numbers(flag.astype(np.int64))
+                for flag in (rejection > 0, has_counterpart, has_uei, has_duns)
+            ),
         ]
         return pa.table(values, names=list(TRUTH_COLUMNS))
 
@@ -271,9 +274,9 @@ def _shape_duns(duns: pa.StringArray, shape: Integers) -> pa.StringArray:
     parts = [pc.utf8_slice_codeunits(duns, start, stop) for start, stop in ((0, 2), (2, 5), (5, 9))]
     short = pc.utf8_ltrim(duns, "0")
     written = {
-        _QUOTED: _join("'", duns, "'"),
+        _QUOTED: join("'", duns, "'"),
         _HYPHENS: pc.binary_join_element_wise(*parts, "-"),
-        _FLOAT: _join(short, ".0"),
+        _FLOAT: join(short, ".0"),
         _SHORT: short,
         _ZEROS: _repeat("000000000", len(duns)),
         _NOT_GIVEN: _repeat("N/A", len(duns)),
@@ -283,21 +286,5 @@ def _shape_duns(duns: pa.StringArray, shape: Integers) -> pa.StringArray:
     return duns
 
 
-def _only(mask: Flags, values: pa.StringArray) -> pa.StringArray:
-    return pc.if_else(pa.array(mask), values, pa.scalar(None, pa.string()))
-
-
 def _repeat(value: str, count: int) -> pa.StringArray:
     return pa.repeat(pa.scalar(value, pa.string()), count)
-
-
-def _join(*parts: pa.StringArray | str) -> pa.StringArray:
-    return pc.binary_join_element_wise(*parts, "")
-
-
-def _text(numbers: Integers) -> pa.StringArray:
-    return pa.array(numbers).cast(pa.string())
-
-
-def _padded(numbers: Integers, width: int) -> pa.StringArray:
-    return pc.utf8_lpad(_text(numbers), width, "0")

@@ -53,9 +53,9 @@ _PATTERNS: dict[int, dict[str, float]] = {
         "B S & S T N": 6, "N N & N OF P": 3, "S S T & T N": 6, "B B T & T N": 6,
     },
     PUBLIC: {
-        "P U": 170, "X OF P": 110, "P X": 70, "P P U": 60, "P T C": 60, "P C FOR O": 40, "C FOR O": 6,
-        "A C FOR O": 12, "B C": 50, "C OF P": 20, "P C OF P": 40, "UNIVERSITY OF P AT P": 16,
-        "P STATE UNIVERSITY": 12, "X OF P POLICE DEPARTMENT": 20, "P X BOARD OF T": 30,
+        "M U": 150, "P U": 20, "X OF M": 110, "M X": 70, "P P U": 60, "P T C": 60, "P C FOR O": 40,
+        "C FOR O": 6, "A C FOR O": 12, "B C": 50, "C OF P": 20, "P C OF P": 40, "UNIVERSITY OF P AT M": 16,
+        "P STATE UNIVERSITY": 12, "X OF M POLICE DEPARTMENT": 20, "M X BOARD OF T": 30,
         "NATIONAL C OF O": 4, "P U NO. D": 30, "S FAMILY C": 24, "B E C": 40, "ST. F C": 6, "ST. S U": 30,
         "A C OF O & O": 20, "B T C OF P": 34, "P C FOR O & O": 24, "E C OF P P": 16, "B U": 40, "S U": 16,
     },
@@ -79,7 +79,7 @@ class NameMaker:
     draws
         The draws of the seed.
     place_names
-        Names of cities and towns, the most common first; they turn up in names.
+        Names of cities and towns, which turn up in names of firms.
     """
 
     def __init__(self, draws: Draws, place_names: list[str]) -> None:
@@ -181,6 +181,8 @@ def _categories(draws: Draws, place_names: list[str]) -> dict[str, tuple[list[st
     def ranked(entries: list[str], exponent: float, offset: float) -> tuple[list[str], Floats]:
         return entries, zipf_weights(len(entries), exponent, offset)
 
+    distinct = list(dict.fromkeys(place_names))
+    places = [distinct[index] for index in draws.shuffle("place words", len(distinct))]
     built = [stem + ending for stem in words.SURNAME_STEMS for ending in words.SURNAME_ENDINGS]
     surname_weights = np.concatenate([zipf_weights(len(words.SURNAMES), 0.8, 3), np.full(len(built), 0.035)])
     return {
@@ -195,7 +197,8 @@ def _categories(draws: Draws, place_names: list[str]) -> dict[str, tuple[list[st
         "F": ranked(words.FIRST_NAMES, 0.6, 4),
         "I": _acronyms(draws, letters),
         "L": ranked([letters[index] for index in draws.shuffle("letters", 26)], 0.5, 4),
-        "P": ranked([*words.REGIONS, *dict.fromkeys(place_names)], 0.65, 15),
+        "P": ranked([*words.REGIONS, *places], 0.65, 15),
+        "M": ranked(places, 0.4, 10),
         "D": ranked(words.NUMBERS, 1.0, 2),
         "U": ranked(words.PUBLIC_UNITS, 0.8, 2),
         "X": ranked(words.PUBLIC_HEADS, 0.9, 1),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sbir_toolkit.sources.synthetic.columns import join, keep, write_numbers
 from sbir_toolkit.sources.synthetic.draws import Choice, Draws, Flags, Floats, Integers
 from sbir_toolkit.sources.synthetic.population import LAST_YEAR
 
@@ -126,7 +127,7 @@ class Paperwork:
             "Program": pc.if_else(pa.array(is_sttr), "STTR", "SBIR"),
             "Agency Tracking Number": self._tracking(awards, agency, branch),
             "Contract": self._contract(awards, agency, branch, is_phase_two),
-            "Award Year": _text(awards.year),
+            "Award Year": write_numbers(awards.year),
             "Award Amount": self._amount(awards, is_phase_two),
             "RI Name": self._institution(awards, is_sttr),
         }
@@ -155,17 +156,17 @@ class Paperwork:
     def _tracking(self, awards: Awards, agency: Integers, branch: Integers) -> pa.StringArray:
         draws, project = self._draws, awards.project
         serial = draws.below("tracking", project, 9_000_000) + 1_000_000
-        defense = _join(
+        defense = join(
             pa.array(_LETTERS).take(pa.array(branch * (agency == _DEFENSE))),
             _two_digits(awards.project_year),
-            _text(1 + serial % 3),
+            write_numbers(1 + serial % 3),
             "-",
-            _padded(serial // 3 % 200, 3),
+            write_numbers(serial // 3 % 200, 3),
             "-",
-            _padded(serial // 700 % 9_999, 4),
+            write_numbers(serial // 700 % 9_999, 4),
         )
-        health = _join("R43", self._institute(project), _padded(serial % 1_000_000, 6))
-        return _select(agency, {_DEFENSE: defense, _HEALTH: health}, _text(serial))
+        health = join("R43", self._institute(project), write_numbers(serial % 1_000_000, 6))
+        return _select(agency, {_DEFENSE: defense, _HEALTH: health}, write_numbers(serial))
 
     def _contract(
         self, awards: Awards, agency: Integers, branch: Integers, is_phase_two: Flags
@@ -174,22 +175,24 @@ class Paperwork:
         key = np.where(agency == _SPACE, awards.project, awards.number)
         serial = draws.below("contract", key, 9_000_000) + 1_000_000
         year = _two_digits(np.where(agency == _SPACE, awards.project_year, awards.year))
-        defense = _join(
+        defense = join(
             pa.array(_ACTIVITIES).take(pa.array(branch * (agency == _DEFENSE))),
             "-",
             year,
             pc.if_else(pa.array(is_phase_two), "-C-", "-P-"),
-            _padded(serial % 10_000, 4),
+            write_numbers(serial % 10_000, 4),
         )
         kind = pc.if_else(pa.array(is_phase_two), "2R44", "1R43")
-        health = _join(kind, self._institute(awards.project), _padded(serial % 1_000_000, 6), "-01")
-        space = _join("80NSSC", year, "C", _padded(serial % 10_000, 4))
-        usual = _join(self._prefixes.take(pa.array(agency)), _padded(serial % 100_000, 5))
+        health = join(kind, self._institute(awards.project), write_numbers(serial % 1_000_000, 6), "-01")
+        space = join("80NSSC", year, "C", write_numbers(serial % 10_000, 4))
+        usual = join(self._prefixes.take(pa.array(agency)), write_numbers(serial % 100_000, 5))
         found = _select(
-            agency, {_DEFENSE: defense, _HEALTH: health, _SPACE: space, _SCIENCE: _text(serial)}, usual
+            agency,
+            {_DEFENSE: defense, _HEALTH: health, _SPACE: space, _SCIENCE: write_numbers(serial)},
+            usual,
         )
         chance = draws.uniform("contract filled", awards.number)
-        found = pc.if_else(pa.array(chance < 0.24), pa.scalar(None, pa.string()), found)
+        found = keep(chance >= 0.24, found)
         return pc.if_else(pa.array(chance > 0.9985), "NAS 96-1", found)
 
     def _institute(self, project: Integers) -> pa.StringArray:
@@ -210,7 +213,7 @@ class Paperwork:
         cents = draws.below("cents", number, 100) * draws.chance("has cents", number, 0.2)
         odd = draws.uniform("odd amount", number)
         usd, cents = np.where(odd < 0.00012, 0, usd), np.where(odd < 0.00012, 0, cents)
-        plain = _join(_text(usd), ".", _padded(cents, 2), "00")
+        plain = join(write_numbers(usd), ".", write_numbers(cents, 2), "00")
         is_american = odd > 0.995
         signs = np.where(number % 2 == 0, "$", "")[is_american]
         american = [
@@ -219,27 +222,27 @@ class Paperwork:
         ]
         plain = pc.replace_with_mask(plain, pa.array(is_american), pa.array(american, pa.string()))
         is_blank = (odd > 0.0002) & (odd < 0.0004)
-        return pc.if_else(pa.array(is_blank), pa.scalar(None, pa.string()), plain)
+        return keep(~is_blank, plain)
 
     def _institution(self, awards: Awards, is_sttr: Flags) -> pa.StringArray:
-        number = _text(self._draws.below("institution", awards.project, 400))
-        named = pc.if_else(
-            pa.array(is_sttr), _join("Example University ", number), pa.scalar(None, pa.string())
-        )
+        number = write_numbers(self._draws.below("institution", awards.project, 400))
+        named = keep(is_sttr, join("Example University ", number))
         is_stub = self._draws.chance("stub", awards.number, 0.07) & ~is_sttr
         return pc.if_else(pa.array(is_stub), "Stub", named)
 
     def _solicitation(self, awards: Awards, agency: Integers, branch: Integers) -> dict[str, pa.StringArray]:
         draws, project = self._draws, awards.project
         year = awards.project_year - draws.below("solicited before", project, 2)
-        cycle = _text(1 + draws.below("cycle", project, 3))
+        cycle = write_numbers(1 + draws.below("cycle", project, 3))
         filled = draws.uniform("solicitation filled", awards.number)
         letter = pa.array(_LETTERS).take(pa.array(branch * (agency == _DEFENSE)))
-        topic = _join(letter, _two_digits(year), cycle, "-", _padded(draws.below("topic", project, 180), 3))
+        topic = join(
+            letter, _two_digits(year), cycle, "-", write_numbers(draws.below("topic", project, 180), 3)
+        )
         return {
-            "Solicitation Number": _blank(filled < 0.05, _join(_text(year), ".", cycle)),
-            "Solicitation Year": _blank(filled < 0.04, _text(year)),
-            "Topic Code": _blank(filled > np.where(agency == _DEFENSE, 0.97, 0.6), topic),
+            "Solicitation Number": keep(filled >= 0.05, join(write_numbers(year), ".", cycle)),
+            "Solicitation Year": keep(filled >= 0.04, write_numbers(year)),
+            "Topic Code": keep(filled < np.where(agency == _DEFENSE, 0.97, 0.6), topic),
         }
 
     def _dates(self, awards: Awards, is_phase_two: Flags) -> dict[str, pa.StringArray]:
@@ -247,21 +250,19 @@ class Paperwork:
         day = _day(awards.year, draws.uniform("award day", number))
         months = np.where(is_phase_two, 24, 6 + 3 * draws.below("months", number, 3))
         filled = draws.uniform("dates filled", number)
-        is_blank = filled > np.where(awards.year >= 2010, 0.90, 0.21)
+        is_dated = filled < np.where(awards.year >= 2010, 0.90, 0.21)
         chance = draws.uniform("other dates filled", number)
         back = draws.below("days before", number, 60)
+        dates = {
+            "Proposal Award Date": (1.0, day),
+            "Contract End Date": (1.0, day + months * 30),
+            "Solicitation Close Date": (0.70, day - 240 - back),
+            "Proposal Receipt Date": (0.54, day - 245 - back),
+            "Date of Notification": (0.74, day - 60 - back),
+        }
         return {
-            "Proposal Award Date": _blank(is_blank, self._write_date(awards, day)),
-            "Contract End Date": _blank(is_blank, self._write_date(awards, day + months * 30)),
-            "Solicitation Close Date": _blank(
-                is_blank | (chance > 0.70), self._write_date(awards, day - 240 - back)
-            ),
-            "Proposal Receipt Date": _blank(
-                is_blank | (chance > 0.54), self._write_date(awards, day - 245 - back)
-            ),
-            "Date of Notification": _blank(
-                is_blank | (chance > 0.74), self._write_date(awards, day - 60 - back)
-            ),
+            name: keep(is_dated & (chance < share), self._write_date(awards, when))
+            for name, (share, when) in dates.items()
         }
 
     def _write_date(self, awards: Awards, day: Days) -> pa.StringArray:
@@ -284,21 +285,5 @@ def _select(codes: Integers, found: dict[int, pa.StringArray], otherwise: pa.Str
     return otherwise
 
 
-def _join(*parts: pa.StringArray | str) -> pa.StringArray:
-    return pc.binary_join_element_wise(*parts, "")
-
-
-def _text(numbers: Integers) -> pa.StringArray:
-    return pa.array(numbers).cast(pa.string())
-
-
-def _padded(numbers: Integers, width: int) -> pa.StringArray:
-    return pc.utf8_lpad(_text(numbers), width, "0")
-
-
 def _two_digits(years: Integers) -> pa.StringArray:
-    return _padded(years % 100, 2)
-
-
-def _blank(mask: Flags, values: pa.StringArray) -> pa.StringArray:
-    return pc.if_else(pa.array(mask), pa.scalar(None, pa.string()), values)
+    return write_numbers(years % 100, 2)

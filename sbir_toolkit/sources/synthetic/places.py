@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sbir_toolkit.sources.synthetic import words
+from sbir_toolkit.sources.synthetic.columns import join, keep, write_numbers
 from sbir_toolkit.sources.synthetic.draws import Choice, Draws, Flags, Integers, zipf_weights
 
 # Code, name, first and last three-digit ZIP, share of recipients and of SBIR awards (per thousand), cities
@@ -194,7 +195,7 @@ class Gazetteer:
         first = self._draws.below("zip", places, 100)
         which = (self._draws.uniform("zip of address", addresses) ** 2 * self._zips[places]).astype(np.int64)
         number = self._prefix[places] * 100 + (first + which) % 100
-        return pc.utf8_lpad(pa.array(number).cast(pa.string()), 5, "0")
+        return write_numbers(number, 5)
 
 
 def write_streets(addresses: Integers, draws: Draws, *, is_long: Flags) -> pa.StringArray:
@@ -229,21 +230,20 @@ def write_streets(addresses: Integers, draws: Draws, *, is_long: Flags) -> pa.St
             streets = [" ".join(word.capitalize() for word in name.split()) for name in streets]
         sides = _words(_SIDES, is_long=is_long).take(pa.array(side % len(_SIDES), mask=side >= len(_SIDES)))
         units = pc.binary_join_element_wise(
-            _words(_UNITS, is_long=is_long).take(pa.array(unit)), pa.array(unit_number).cast(pa.string()), " "
+            _words(_UNITS, is_long=is_long).take(pa.array(unit)), write_numbers(unit_number), " "
         )
         road = pc.binary_join_element_wise(
-            pa.array(number).cast(pa.string()),
+            write_numbers(number),
             sides,
             pa.array(streets).take(pa.array(street)),
             _words(_TYPES, is_long=is_long).take(pa.array(kind)),
             " ",
             null_handling="skip",
         )
-        units = pc.if_else(pa.array(has_unit), units, pa.scalar(None, pa.string()))
-        line = pc.binary_join_element_wise(road, units, ", " if is_long else " ", null_handling="skip")
-        boxes = pc.binary_join_element_wise(
-            "P.O. Box" if is_long else "PO BOX", pa.array(number).cast(pa.string()), " "
+        line = pc.binary_join_element_wise(
+            road, keep(has_unit, units), ", " if is_long else " ", null_handling="skip"
         )
+        boxes = join("P.O. Box " if is_long else "PO BOX ", write_numbers(number))
         return pc.if_else(pa.array(is_box), boxes, line)
 
     return pc.if_else(pa.array(is_long), write(is_long=True), write(is_long=False))

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sbir_toolkit.sources.synthetic.draws import Choice, Draws, Flags, Integers
+from sbir_toolkit.sources.synthetic.draws import Choice, Draws, Flags, Floats, Integers
 from sbir_toolkit.sources.synthetic.names import FOREIGN, PERSON, PUBLIC, TECH, TRADE
 from sbir_toolkit.sources.synthetic.places import Gazetteer
 
 FIRST_YEAR, LAST_YEAR = 1983, 2025
-COUNTERPART_SHARE = 0.8
+_COUNTERPART_SHARE = 0.8
 
 # Awards per year, in hundreds, from 1983 on; the last year is only partly reported.
 _AWARDS_BY_YEAR = (
@@ -51,10 +51,10 @@ class Companies:
         The company's number: below `Layout.counterparts` when it has a counterpart among the recipients.
     awards
         How many awards it has.
-    start, width
-        Where its awards lie among all awards in order of time, 0..1.
+    center, spread
+        Around where its awards lie among all awards in order of time (0..1), and how widely.
     moves
-        When it moved (0..1 within its own time), shape (companies, `_MOVES`), 2 where it didn't.
+        When it moved (0..1, like `center`), shape (companies, `_MOVES`); 2 where it didn't.
     places
         Where it was before the first move, after the first and so on, shape (companies, `_MOVES` + 2).
     final_station
@@ -63,11 +63,15 @@ class Companies:
 
     entity: Integers
     awards: Integers
-    start: np.ndarray
-    width: np.ndarray
-    moves: np.ndarray
+    center: Floats
+    spread: Floats
+    moves: Floats
     places: Integers
     final_station: Integers
+
+    def times(self, owner: Integers, chance: Floats) -> Floats:
+        """Turn draws (0..1) of the companies `owner` into moments among all awards (0..1)."""
+        return _place_in_time(self.center[owner], self.spread[owner], chance)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Population:
     award_company : array of int64, shape (awards,)
         Whose each award is; a company's awards stand together, in order of time.
     award_time : array of float64, shape (awards,)
-        When within its company's time each award was made, 0..1.
+        When each award was made, as a position among all awards in order of time, 0..1.
     """
 
     draws: Draws
@@ -113,7 +117,7 @@ class Population:
     layout: Layout
     companies: Companies
     award_company: Integers
-    award_time: np.ndarray
+    award_time: Floats
 
     def style(self, entities: Integers) -> Integers:
         """Say what kind of name each entity has."""
@@ -153,7 +157,7 @@ class Population:
         place = entities - self.layout.counterparts - self.layout.lookalikes
         return (place >= 0) & (place < self.layout.children)
 
-    def years(self, position: np.ndarray) -> Integers:
+    def years(self, position: Floats) -> Integers:
         """Turn positions among all awards in order of time (0..1) into years."""
         years: Integers = FIRST_YEAR + np.searchsorted(_YEAR_ENDS, position, side="right")
         return years
@@ -185,7 +189,7 @@ def plan_population(awards: int, recipients: int, seed: int) -> Population:
     layout = _lay_out(len(counts), recipients)
     companies = _settle(counts, layout, draws, gazetteer)
     owner = np.repeat(np.arange(len(counts)), counts)
-    time = draws.uniform("award time", np.arange(awards))
+    time = companies.times(owner, draws.uniform("award time", np.arange(awards)))
     order = np.lexsort((time, owner))
     return Population(draws, gazetteer, layout, companies, owner, time[order])
 
@@ -196,10 +200,8 @@ def _count_awards(awards: int, draws: Draws) -> Integers:
         return np.zeros(0, dtype=np.int64)
     chance = 1 - draws.uniform("awards of company", np.arange(awards))
     shares = np.log(np.array(list(_AT_LEAST.values())))
-    counts: Integers = np.exp(np.interp(-np.log(chance), -shares, np.log(np.array(list(_AT_LEAST))))).astype(
-        np.int64
-    )
-    counts = np.minimum(counts, max(_LEAST_MOST, int(awards * _MOST_SHARE)))
+    sizes = np.exp(np.interp(-np.log(chance), -shares, np.log(np.array(list(_AT_LEAST)))))
+    counts: Integers = np.minimum(sizes.astype(np.int64), max(_LEAST_MOST, int(awards * _MOST_SHARE)))
     total: Integers = np.cumsum(counts)
     last = int(np.searchsorted(total, awards))
     counts[last] -= total[last] - awards
@@ -207,7 +209,7 @@ def _count_awards(awards: int, draws: Draws) -> Integers:
 
 
 def _lay_out(companies: int, recipients: int) -> Layout:
-    counterparts = min(round(companies * COUNTERPART_SHARE), recipients)
+    counterparts = min(round(companies * _COUNTERPART_SHARE), recipients)
     left = recipients - counterparts
     lookalikes = min(round(companies * _LOOKALIKE_SHARE), left // 4)
     children = min(round(recipients * _CHILD_SHARE), left // 4)
@@ -219,22 +221,19 @@ def _lay_out(companies: int, recipients: int) -> Layout:
 def _settle(counts: Integers, layout: Layout, draws: Draws, gazetteer: Gazetteer) -> Companies:
     """Give each company its number, its time and its places."""
     keys = np.arange(len(counts))
-    # Wide windows for firms with many awards; a firm with few has them within some years.
-    width = np.minimum(0.95, 0.02 + 0.09 * np.sqrt(counts))
-    start = np.clip(draws.uniform("company time", keys) - width / 2, 0, 1 - width)
+    # A firm with many awards has them over many years, one with few within some years.
+    spread = np.minimum(0.95, 0.02 + 0.09 * np.sqrt(counts))
+    center = draws.uniform("company time", keys)
     # A firm whose awards are old is less often still among today's recipients.
-    standing = draws.uniform("company standing", keys) + 0.5 * (start + width / 2)
+    standing = draws.uniform("company standing", keys) + 0.5 * center
     rank = np.empty(len(keys), dtype=np.int64)
     rank[np.argsort(-standing, kind="stable")] = keys
     without = layout.recipients + rank - layout.counterparts
     entity = np.where(rank < layout.counterparts, rank, without)
 
-    moving = 0.62 * (counts - 1) ** 0.45
-    gaps = -np.log1p(-draws.uniform("moves", keys[:, None] * 8 + np.arange(_MOVES)))
-    has_moved = np.cumsum(gaps, axis=1) < moving[:, None]
-    moments = np.sort(
-        np.where(has_moved, draws.uniform("moments", keys[:, None] * 8 + np.arange(_MOVES)), 2.0), axis=1
-    )
+    steps = keys[:, None] * 8 + np.arange(_MOVES)
+    gaps = -np.log1p(-draws.uniform("moves", steps))
+    has_moved = np.cumsum(gaps, axis=1) < 0.62 * (counts[:, None] - 1) ** 0.45
     stations = has_moved.sum(axis=1)
     # The register may have a later address than the last award.
     is_later = draws.chance("moved since", keys, 0.08)
@@ -247,4 +246,12 @@ def _settle(counts: Integers, layout: Layout, draws: Draws, gazetteer: Gazetteer
         near = gazetteer.draw_within("near move", step, gazetteer.state_of(before))
         far = gazetteer.draw("far move", step, is_tech=True)
         places[:, station] = np.select([kind == _SAME_CITY, kind == _SAME_STATE], [before, near], far)
-    return Companies(entity, counts, start, width, moments, places, stations + is_later)
+    moments = _place_in_time(center[:, None], spread[:, None], draws.uniform("moments", steps))
+    moves = np.where(has_moved, moments, 2.0)
+    return Companies(entity, counts, center, spread, moves, places, stations + is_later)
+
+
+def _place_in_time(center: Floats, spread: Floats, chance: Floats) -> Floats:
+    """Spread draws around a center; what falls off an end of time is folded back, so no year gets less."""
+    moment = np.abs(center + spread * (chance - 0.5))
+    return np.where(moment > 1, 2 - moment, moment)

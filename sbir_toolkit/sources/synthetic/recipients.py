@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sbir_toolkit.sources.synthetic.draws import Choice, Flags, Integers, zipf_weights
+from sbir_toolkit.sources.synthetic.columns import keep
+from sbir_toolkit.sources.synthetic.draws import Choice, Integers, zipf_weights
 from sbir_toolkit.sources.synthetic.identifiers import make_cage, make_duns, make_recipient_hash, make_uei
 from sbir_toolkit.sources.synthetic.names import FOREIGN
 from sbir_toolkit.sources.synthetic.places import FOREIGN_CITIES, write_streets
@@ -78,7 +79,7 @@ class RecipientRows:
         ueis, duns = self.identifiers(entities)
         parent_uei, parent_name = self._parents(entities, names, ueis)
         street, city, state, zip5, country, source = self._addresses(entities)
-        cages = _where(self._draws.chance("cage", entities, _CAGE_SHARE), make_cage(entities))
+        cages = keep(self._draws.chance("cage", entities, _CAGE_SHARE), make_cage(entities))
         columns = [
             make_recipient_hash(ueis, duns), names, ueis, duns, parent_uei, parent_name,
             street, city, state, zip5, country, cages, self._alternates(entities, names), source,
@@ -89,7 +90,7 @@ class RecipientRows:
         """Give UEIs and DUNS as the register has them, null where it has none."""
         has_uei = self._draws.chance("register has uei", entities, _UEI_SHARE)
         has_duns = self._draws.chance("register has duns", entities, _DUNS_SHARE) | ~has_uei
-        return _where(has_uei, make_uei(entities, self._draws)), _where(has_duns, make_duns(entities))
+        return keep(has_uei, make_uei(entities, self._draws)), keep(has_duns, make_duns(entities))
 
     def hashes(self, entities: Integers) -> pa.StringArray:
         """Give the recipient hashes."""
@@ -100,14 +101,14 @@ class RecipientRows:
     ) -> tuple[pa.StringArray, pa.StringArray]:
         """Name the parents: another row's for a child, its own for a parent."""
         is_child = self._population.is_child(entities)
-        own = pa.array(self._is_parent[entities])
+        own = self._is_parent[entities]
         parents = self._population.sources(entities[is_child])
         found = []
         for mine, theirs in (
             (ueis, self.identifiers(parents)[0]),
             (names, self._register.legal_names(parents)),
         ):
-            column = pc.if_else(own, mine, pa.scalar(None, pa.string()))
+            column = keep(own, mine)
             found.append(pc.replace_with_mask(column, pa.array(is_child), theirs))
         return found[0], found[1]
 
@@ -133,11 +134,11 @@ class RecipientRows:
         cities = pc.if_else(pa.array(is_foreign), cities_abroad, gazetteer.cities(place))
         states = gazetteer.state_codes.take(pa.array(gazetteer.state_of(place)))
         return (
-            _where(has_address, streets),
-            _where(has_address, cities),
-            _where(has_address & ~is_foreign, states),
-            _where(has_address & ~is_foreign, gazetteer.zip5(place, address)),
-            _where(has_address, pc.if_else(pa.array(is_foreign), countries, "USA")),
+            keep(has_address, streets),
+            keep(has_address, cities),
+            keep(has_address & ~is_foreign, states),
+            keep(has_address & ~is_foreign, gazetteer.zip5(place, address)),
+            keep(has_address, pc.if_else(pa.array(is_foreign), countries, "USA")),
             pa.array(_SOURCES).take(pa.array(origin)),
         )
 
@@ -146,7 +147,3 @@ class RecipientRows:
         count = self._population.layout.counterparts
         former = self._former.take(pa.array(entities, mask=entities >= count))
         return pc.coalesce(former, usual)
-
-
-def _where(mask: Flags, values: pa.StringArray) -> pa.StringArray:
-    return pc.if_else(pa.array(mask), values, pa.scalar(None, pa.string()))

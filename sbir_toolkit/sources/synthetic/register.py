@@ -19,13 +19,10 @@ import pyarrow.compute as pc
 
 from sbir_toolkit.sources.synthetic import words
 from sbir_toolkit.sources.synthetic.changes import Registered, mistype, title_name
+from sbir_toolkit.sources.synthetic.columns import join, keep
 from sbir_toolkit.sources.synthetic.draws import Choice, Flags, Integers, Picks
 from sbir_toolkit.sources.synthetic.names import FOREIGN, PERSON, TECH, TRADE, NameMaker
-from sbir_toolkit.sources.synthetic.noise import (
-    NEW_NAME_KINDS,
-    introduce,
-    misspell,
-)
+from sbir_toolkit.sources.synthetic.noise import NEW_NAME_KINDS, introduce, misspell
 from sbir_toolkit.sources.synthetic.population import Population
 
 # Numbers of names that nobody has, for former and trade names.
@@ -76,8 +73,8 @@ class Register:
         names = pc.binary_join_element_wise(self.cores(entities), self.forms(entities), "")
         is_plain = self._is_trade(entities)
         with_the = draws.uniform("the", entities)
-        names = pc.if_else(pa.array(is_plain & (with_the < 0.006)), _join("THE ", names), names)
-        names = pc.if_else(pa.array(is_plain & (with_the > 0.997)), _join(names, ", THE"), names)
+        names = pc.if_else(pa.array(is_plain & (with_the < 0.006)), join("THE ", names), names)
+        names = pc.if_else(pa.array(is_plain & (with_the > 0.997)), join(names, ", THE"), names)
         is_cut = is_plain & draws.chance("cut", entities, 0.01)
         names = pc.if_else(pa.array(is_cut), pc.utf8_rtrim(pc.utf8_slice_codeunits(names, 0, 30), " "), names)
         is_mixed = draws.chance("mixed case", entities, 0.07)
@@ -99,11 +96,12 @@ class Register:
         chosen, turn = entities[wanted], turn[wanted] / 0.135
         cores, others = self.cores(chosen), self.other_cores(chosen)
         shadow_forms = self._maker.forms(chosen + _SHADOW, self._population.style(chosen))
-        spelled, former = _join(cores, shadow_forms), _join(others, shadow_forms)
+        spelled, former = join(cores, shadow_forms), join(others, shadow_forms)
         both = pc.binary_join_element_wise(spelled, others, "|")
         found = pc.if_else(pa.array(turn < 0.45), spelled, pc.if_else(pa.array(turn < 0.75), others, former))
         found = pc.if_else(pa.array(turn > 0.9), both, found)
-        found = pc.if_else(pc.equal(found, names.take(pa.array(wanted))), pa.scalar(None, pa.string()), found)
+        is_new = pc.not_equal(found, names.take(pa.array(wanted)))
+        found = keep(is_new.to_numpy(zero_copy_only=False), found)
         index = np.full(len(entities), -1, dtype=np.int64)
         index[wanted] = np.arange(len(wanted))
         return found.take(pa.array(index, mask=index < 0))
@@ -173,7 +171,9 @@ def spell_companies(population: Population, register: Register) -> Spellings:
     owner = population.award_company
     variant = draws.choose("variant", keys, _VARIANT_SHARES)
     has_new_name = np.array([kind in NEW_NAME_KINDS for kind in kinds], dtype=bool)
-    changed_at = 0.6 + 0.6 * draws.uniform("renamed", entities)
+    # Most of a firm's awards are older than its new name.
+    everyone = np.arange(len(entities))
+    changed_at = companies.times(everyone, 0.6 + 0.6 * draws.uniform("renamed", entities))
     variant[has_new_name[owner] & (population.award_time > changed_at[owner])] = 1
     former = _known_former(population, texts, has_new_name)
 
@@ -213,7 +213,3 @@ def _imitate(core: str, picks: Picks) -> str:
     if others:
         imitations += 2 * [" ".join([first, *others[:-1], noun]), " ".join([brand, *others])]
     return picks.choice(imitations).replace("_", " ")
-
-
-def _join(first: pa.StringArray | str, second: pa.StringArray | str) -> pa.StringArray:
-    return pc.binary_join_element_wise(first, second, "")
