@@ -120,7 +120,7 @@ class Conductor:
         )
         if result is not None:
             self._reuse(stage, result, reason)
-        elif self._order.wanted is not None and stage.name not in self._order.wanted:
+        elif not self._is_wanted(stage):
             why = f"not asked for, and its result isn't known ({reason})"
             self._state.update_stage(stage.name, status="skipped", reason=why, ended=time.time())
             self._say(f"{stage.name}: skipped - {why}")
@@ -137,10 +137,17 @@ class Conductor:
         for name in self._pipeline.upstream(stage):
             status = self._state.stage(name)["status"]
             if status in _HELD_UP:
-                return "blocked", f"it reads what {name} writes, and {name} {_past(status)}"
+                is_unwanted = status == "skipped" and not self._is_wanted(stage)
+                return (
+                    "skipped" if is_unwanted else "blocked",
+                    f"it reads what {name} writes, and {name} {_past(status)}",
+                )
         if stage.needs_gates and self._decision is not None and self._decision.overall == "block":
             return "blocked", "; ".join(self._failed_gates)
         return None
+
+    def _is_wanted(self, stage: Stage) -> bool:
+        return self._order.wanted is None or stage.name in self._order.wanted
 
     def _table_digests(self, stage: Stage) -> dict[str, str]:
         digests: dict[str, str] = {}

@@ -9,6 +9,7 @@ null and is counted.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -44,7 +45,7 @@ _READERS = {
 _FLAGS = ("is_hubzone", "is_disadvantaged", "is_woman_owned")
 
 
-def load_awards(path: Path, folder: Path, limits: params.Limits) -> Loaded:
+def load_awards(path: str | os.PathLike[str], folder: Path, limits: params.Limits) -> Loaded:
     """Read SBIR/STTR awards into `awards.parquet` and `award_rejects.parquet` in a folder.
 
     Parameters
@@ -67,10 +68,10 @@ def load_awards(path: Path, folder: Path, limits: params.Limits) -> Loaded:
     InputError
         When the file can't be read, or has no column for the company, the agency or the award year.
     """
-    return loading.load(path, folder, limits, _KIND)
+    return loading.load(Path(path), folder, limits, _KIND)
 
 
-def read_awards(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_awards(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read SBIR/STTR awards into memory.
 
     Parameters
@@ -88,7 +89,7 @@ def read_awards(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     InputError
         As for `load_awards`.
     """
-    return loading.read(path, _KIND)
+    return loading.read(Path(path), _KIND)
 
 
 class _AwardNormaliser:

@@ -7,6 +7,7 @@ recipients and go to the rejects, and so does a row whose id was there before.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -43,7 +44,7 @@ _READERS = {
 _ARRAY_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
 
 
-def load_recipients(path: Path, folder: Path, limits: params.Limits) -> Loaded:
+def load_recipients(path: str | os.PathLike[str], folder: Path, limits: params.Limits) -> Loaded:
     """Read federal recipients into `recipients.parquet` and `recipient_rejects.parquet` in a folder.
 
     Parameters
@@ -65,10 +66,10 @@ def load_recipients(path: Path, folder: Path, limits: params.Limits) -> Loaded:
     InputError
         When the file can't be read, or has no column of names.
     """
-    return loading.load(path, folder, limits, _KIND)
+    return loading.load(Path(path), folder, limits, _KIND)
 
 
-def read_recipients(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_recipients(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read federal recipients into memory.
 
     Parameters
@@ -86,7 +87,7 @@ def read_recipients(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     InputError
         As for `load_recipients`.
     """
-    return loading.read(path, _KIND)
+    return loading.read(Path(path), _KIND)
 
 
 class _RecipientNormaliser:
