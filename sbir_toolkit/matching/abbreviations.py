@@ -1,8 +1,8 @@
 """Words that are filed in several forms: short or long, singular or plural.
 
-Each stands for one *plain* word (`ABBREVIATIONS`), so that ADV TECH LABS and ADVANCED TECHNOLOGY LABORATORIES have the same
-plain words. `plain_hashes` finds the plain words of hashed ones, `bag_hashes` gives names with the same plain words in any order the
-same key.
+Each stands for one *plain* word (`ABBREVIATIONS`), so that ADV TECH LABS and ADVANCED TECHNOLOGY
+LABORATORIES have the same plain words. `plain_hashes` finds the plain words of hashed ones, `bag_hashes`
+gives names with the same plain words in any order the same key.
 """
 
 from __future__ import annotations

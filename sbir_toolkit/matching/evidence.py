@@ -24,7 +24,7 @@ from sbir_toolkit.matching.abbreviations import ABBREVIATIONS, bag_hashes, is_st
 from sbir_toolkit.matching.candidates import Candidates
 from sbir_toolkit.matching.index import RecipientIndex, word_bits
 from sbir_toolkit.matching.names import FORMS, Names
-from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, hash_text, powers
+from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, find_sorted, hash_text, powers
 
 MEASURES = (
     "same_name",
@@ -322,8 +322,10 @@ def _sides(
     )
     plain = np.concatenate([index["word_plain"][code], ours_plain])[first]
     known = first < len(theirs_hash)
-    count = np.zeros(len(pool_hash), np.int64)
-    count[known] = index["word_count"][code[first[known]]]
+    # Looked up for every word, also those that no candidate in sight has: how common a word is doesn't depend
+    # on which companies are matched together.
+    place = find_sorted(index["word_hash"], pool_hash)
+    count = np.where(place >= 0, np.append(index["word_count"], 0)[place], 0).astype(np.int64)
     text = np.empty(len(pool_hash), object)
     text[known] = index.words(code[first[known]].astype(np.int64))
     text[~known] = words.take(pa.array(first[~known] - len(theirs_hash))).to_pylist()

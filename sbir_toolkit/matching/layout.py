@@ -27,35 +27,28 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.errors import InputError, explain
-from sbir_toolkit.matching.abbreviations import bag_hashes, plain_hashes
 from sbir_toolkit.matching.index import (
     INDEX_VERSION,
     RecipientIndex,
     duns_numbers,
     open_index,
     place_key,
-    typo_keys,
-    word_bits,
 )
-from sbir_toolkit.matching.names import read_names
+from sbir_toolkit.matching.names import read_core_names
 from sbir_toolkit.matching.places import read_places
 from sbir_toolkit.matching.texts import (
     Bytes,
     Flags,
-    Hasher,
     Hashes,
     Ints,
-    cut_runs,
     hash_strings,
-    lay_out,
-    powers,
 )
+from sbir_toolkit.matching.vocabulary import group_keys, lay_out_words, write_table
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
 from sbir_toolkit.storage import sync_folder, write_json
 
 _BLOCK = 32_768
-_MIN_TYPO_LENGTH = 5
 _COLUMNS = [
     "recipient_id",
     "recipient_name",
@@ -100,17 +93,20 @@ def build_index(recipients: Path, folder: Path, params: Matching) -> RecipientIn
         with phase("index_read") as span:
             parts = _read_recipients(recipients, temporary)
             span.rows = parts.rows
-        with phase("index_names", rows=parts.rows):
-            names = _lay_out_names(parts, temporary)
-        with phase("index_words", rows=names):
-            _lay_out_words(temporary, names, params.max_word_postings)
-        with phase("index_keys", rows=parts.rows):
-            _lay_out_keys(parts, temporary)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            keys = beside.submit(_lay_out_keys, parts, temporary)
+            with phase("index_names", rows=parts.rows):
+                names = _lay_out_names(parts, temporary)
+            rows = parts.rows
+            keys.result()
+            del parts, keys
+            with phase("index_words", rows=names):
+                lay_out_words(temporary, names, params.max_word_postings)
         write_json(
             temporary / "index.json",
             {
                 "version": INDEX_VERSION,
-                "rows": parts.rows,
+                "rows": rows,
                 "names": names,
                 "max_word_postings": params.max_word_postings,
             },
@@ -156,12 +152,12 @@ def _read_recipients(recipients: Path, folder: Path) -> _Parts:
             _read_block(pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in _COLUMNS])))
         ]
         blocks[0].pop("shown")
+    firsts = np.cumsum([0, *(len(block["uei"]) for block in blocks)])
     together = {
-        name: np.concatenate([block[name] for block in blocks])
-        for name in blocks[0]
+        name: np.concatenate([block.pop(name) for block in blocks])
+        for name in list(blocks[0])
         if name not in ("core", "owner")
     }
-    firsts = np.cumsum([0, *(len(block["uei"]) for block in blocks)])
     for part in ("zip5", "number", "street", "city", "state"):
         np.save(folder / f"place_{part}.npy", together[f"place_{part}"])
     for part in ("uei", "duns", "parent"):
@@ -216,7 +212,7 @@ def _ahead(threads: ThreadPoolExecutor, work: Callable[[Any], Any], items: Itera
 def _read_block(batch: pa.RecordBatch) -> dict[str, Any]:
     column = {name: batch.column(name).cast(pa.string()) for name in _COLUMNS}
     names, owner, is_alternate = _all_names(column["recipient_name"], column["alternate_names"])
-    read = read_names(names)
+    read = read_core_names(names)
     places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
     return {
         "shown": pa.RecordBatch.from_arrays([column[name] for name in _SHOWN], names=_SHOWN),
@@ -254,135 +250,36 @@ def _all_names(name: pa.Array, alternates: pa.Array) -> tuple[pa.Array, Ints, Fl
 
 def _lay_out_names(parts: _Parts, folder: Path) -> int:
     """Keep each distinct core name once, in the order of its hash, with the recipients that bear it."""
-    order = np.argsort(parts.entry_joined, kind="stable")
-    joined = parts.entry_joined[order]
-    is_new = np.concatenate([[True], joined[1:] != joined[:-1]])[: len(joined)]
-    first = np.flatnonzero(is_new)
-    core = parts.core.take(pa.array(order[first])).combine_chunks()
-    np.save(folder / "name_joined.npy", joined[first])
-    name = np.cumsum(is_new) - 1
-    # A recipient that bears a name twice, such as legally and as an alternate one, is listed once: legally.
-    rows, forms, aliases = parts.entry_row[order], parts.entry_form[order], parts.entry_alias[order]
-    nth = np.lexsort((aliases, rows, name)) if _has_repeats(name, rows) else np.arange(len(rows))
-    name, rows, forms, aliases = name[nth], rows[nth], forms[nth], aliases[nth]
-    is_first = np.concatenate([[True], (name[1:] != name[:-1]) | (rows[1:] != rows[:-1])])[: len(name)]
-    name = name[is_first]
-    np.save(folder / "name_entries.npy", np.searchsorted(name, np.arange(len(first) + 1)).astype(np.uint32))
-    np.save(folder / "entry_name.npy", name.astype(np.uint32))
-    rows = rows[is_first].astype(np.uint32)
-    np.save(folder / "entry_row.npy", rows)
-    by_row = np.argsort(rows, kind="stable")
-    np.save(folder / "row_entry.npy", by_row.astype(np.uint32))
-    np.save(
-        folder / "row_start.npy", np.searchsorted(rows[by_row], np.arange(parts.rows + 1)).astype(np.uint32)
+    order, first, code = group_keys(parts.entry_joined)
+    sample = order[first]
+    write_table(
+        folder / "names.arrow", pa.table({"core": parts.core.take(pa.array(sample)).combine_chunks()})
     )
-    np.save(folder / "entry_form.npy", forms[is_first])
-    np.save(folder / "entry_alias.npy", aliases[is_first])
-    _write_table(folder / "names.arrow", pa.table({"core": core}))
+    np.save(folder / "name_joined.npy", parts.entry_joined[sample])
+    # A recipient that bears a name twice, such as legally and as an alternate one, is listed once: legally.
+    both = (code.astype(np.uint64) << np.uint64(32)) | parts.entry_row.astype(np.uint64)
+    in_order = np.sort(both)
+    if (in_order[1:] == in_order[:-1]).any():
+        order = np.lexsort((parts.entry_alias, both))
+        is_first = np.ones(len(order), bool)
+        is_first[1:] = both[order][1:] != both[order][:-1]
+        order = order[is_first]
+    name, row = code[order], parts.entry_row[order].astype(np.uint32)
+    np.save(folder / "entry_name.npy", name)
+    np.save(folder / "entry_row.npy", row)
+    np.save(folder / "entry_form.npy", parts.entry_form[order])
+    np.save(folder / "entry_alias.npy", parts.entry_alias[order])
+    np.save(folder / "name_entries.npy", _starts(name, len(first)))
+    by_row = (row.astype(np.uint64) << np.uint64(32)) | np.arange(len(row), dtype=np.uint64)
+    by_row.sort()
+    np.save(folder / "row_entry.npy", (by_row & np.uint64(0xFFFFFFFF)).astype(np.uint32))
+    np.save(folder / "row_start.npy", _starts(row, parts.rows))
     return len(first)
 
 
-def _has_repeats(name: Ints, rows: Ints) -> bool:
-    keys = np.sort((name.astype(np.uint64) << np.uint64(32)) | rows.astype(np.uint64))
-    return bool((keys[1:] == keys[:-1]).any())
-
-
-def _lay_out_words(folder: Path, names: int, cap: int) -> None:
-    """List the names of each word and of each pair of neighbours, and each word under its mistyped forms."""
-    core = (
-        pa.ipc.open_file(pa.memory_map(str(folder / "names.arrow")))
-        .read_all()
-        .column("core")
-        .combine_chunks()
-    )
-    data, offsets = lay_out(core)
-    start, end, hashes, owner = _words_of(data, offsets)
-    order = np.argsort(hashes, kind="stable")
-    in_order = hashes[order]
-    is_new = np.concatenate([[True], in_order[1:] != in_order[:-1]])[: len(in_order)]
-    first = np.flatnonzero(is_new)
-    code = np.empty(len(hashes), np.uint32)
-    code[order] = np.cumsum(is_new) - 1
-    bounds = np.append(first, len(hashes))
-    counts = np.diff(bounds)
-    sample = order[first]
-    np.save(folder / "word_hash.npy", in_order[first])
-    np.save(folder / "word_count.npy", counts.astype(np.uint32))
-    np.save(folder / "name_words.npy", np.searchsorted(owner, np.arange(names + 1)).astype(np.uint32))
-    np.save(folder / "word_of_name.npy", code)
-    _write_table(folder / "words.arrow", pa.table({"word": cut_runs(data, start[sample], end[sample])}))
-    plain = plain_hashes(in_order[first], end[sample] - start[sample], data[end[sample] - 1])
-    np.save(folder / "word_plain.npy", plain)
-    bags = bag_hashes(plain[code], np.searchsorted(owner, np.arange(names + 1)))
-    by_bag = np.argsort(bags, kind="stable")
-    np.save(folder / "bag_key.npy", bags[by_bag])
-    np.save(folder / "bag_name.npy", by_bag.astype(np.uint32))
-    bits = word_bits(counts, names)
-    weight = np.bincount(owner, bits[code], minlength=names)
-    np.save(folder / "name_bits.npy", weight.astype(np.float32))
-    _write_postings(folder, "word", owner[order], counts, cap)
-    _lay_out_pairs(folder, hashes, end - start, owner, cap)
-    _lay_out_typos(folder, data, start[sample], end[sample])
-
-
-def _words_of(data: Bytes, offsets: Ints) -> tuple[Ints, Ints, Hashes, Ints]:
-    """Find the words of core names laid end to end; hash them block by block, so that the sums stay small."""
-    is_edge = data == 32
-    is_start = ~is_edge
-    is_start[1:] &= is_edge[:-1]
-    is_start[offsets[:-1]] = True
-    start = np.flatnonzero(is_start)
-    end = np.append(start[1:], len(data))
-    owner = np.searchsorted(offsets, start, side="right") - 1
-    end = np.minimum(end - 1, offsets[owner + 1]) if len(end) else end
-    is_last = np.append(owner[1:] != owner[:-1], True)[: len(owner)]
-    end = np.where(is_last, offsets[owner + 1], end)
-    hashes = np.empty(len(start), np.uint64)
-    for low in range(0, len(start), 4 * _BLOCK):
-        part = slice(low, low + 4 * _BLOCK)
-        base = start[part][0]
-        hashes[part] = Hasher(data[base : end[part][-1]]).run(start[part] - base, end[part] - base)
-    return start, end, hashes, owner.astype(np.uint32)
-
-
-def _write_postings(folder: Path, kind: str, owner: npt.NDArray[Any], counts: Ints, cap: int) -> None:
-    is_kept = counts <= cap
-    np.save(folder / f"{kind}_postings.npy", owner[np.repeat(is_kept, counts)])
-    np.save(
-        folder / f"{kind}_start.npy",
-        np.concatenate([[0], np.cumsum(np.where(is_kept, counts, 0))]).astype(np.uint32),
-    )
-
-
-def _lay_out_pairs(folder: Path, hashes: Hashes, lengths: Ints, owner: npt.NDArray[Any], cap: int) -> None:
-    """Key two neighbours as one word: for NANO TECH beside NANOTECH, and for common words only."""
-    left = np.flatnonzero(owner[1:] == owner[:-1]) if len(owner) else np.zeros(0, np.int64)
-    joined = hashes[left] + hashes[left + 1] * powers(int(lengths.max(initial=0)) + 1)[lengths[left]]
-    order = np.argsort(joined, kind="stable")
-    in_order = joined[order]
-    is_new = np.concatenate([[True], in_order[1:] != in_order[:-1]])[: len(in_order)]
-    first = np.flatnonzero(is_new)
-    np.save(folder / "pair_hash.npy", in_order[first])
-    _write_postings(folder, "pair", owner[left][order], np.diff(np.append(first, len(joined))), cap)
-
-
-def _lay_out_typos(folder: Path, data: Bytes, start: Ints, end: Ints) -> None:
-    """List each longer word under its own hash and under that of each form with one letter left out."""
-    is_long = (end - start >= _MIN_TYPO_LENGTH) & (end - start <= 32)
-    hashes, words = [], []
-    wanted = np.flatnonzero(is_long)
-    for low in range(0, len(wanted), _BLOCK):
-        part = wanted[low : low + _BLOCK]
-        text = cut_runs(data, start[part], end[part])
-        flat, bounds = lay_out(text)
-        found, owner = typo_keys(flat, bounds)
-        hashes.append(found)
-        words.append(part[owner].astype(np.uint32))
-    hashes_all = np.concatenate([np.zeros(0, np.uint64), *hashes])
-    words_all = np.concatenate([np.zeros(0, np.uint32), *words])
-    order = np.argsort(hashes_all, kind="stable")
-    np.save(folder / "typo_hash.npy", hashes_all[order])
-    np.save(folder / "typo_word.npy", words_all[order])
+def _starts(codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.uint32]:
+    """Say where each code's items start when they are in order of their codes."""
+    return np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=count))]).astype(np.uint32)
 
 
 def _lay_out_keys(parts: _Parts, folder: Path) -> None:
@@ -392,11 +289,6 @@ def _lay_out_keys(parts: _Parts, folder: Path) -> None:
         ("place", place_key(parts.place_zip5, parts.place_number)),
     ):
         known = np.flatnonzero(keys != 0)
-        order = known[np.argsort(keys[known], kind="stable")]
+        order = known[group_keys(keys[known])[0]]
         np.save(folder / f"{kind}_key.npy", keys[order])
         np.save(folder / f"{kind}_rows.npy", order.astype(np.uint32))
-
-
-def _write_table(path: Path, table: pa.Table) -> None:
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)

@@ -23,7 +23,7 @@ from sbir_toolkit.matching.decide import Choice, choose, decide, same_firm
 from sbir_toolkit.matching.evidence import measure_pairs
 from sbir_toolkit.matching.identifiers import Hits, Identity, match_identifiers, weigh_differing
 from sbir_toolkit.matching.index import RecipientIndex, duns_numbers
-from sbir_toolkit.matching.model import Matrix, best_of_each, compete, load_weights, make_terms, sum_groups
+from sbir_toolkit.matching.model import Matrix, best_of_each, compete, make_terms, sum_groups, weigh
 from sbir_toolkit.matching.names import read_names
 from sbir_toolkit.matching.places import read_places
 from sbir_toolkit.matching.texts import Flags, Floats, Ints, hash_strings
@@ -131,7 +131,7 @@ def _match_block(
         measures = measure_pairs(index, names, pairs)
         terms = make_terms(measures)
         differing = weigh_differing(index, identity, pairs)
-        score = terms @ load_weights() + differing
+        score = weigh(terms) + differing
         best = best_of_each(pairs.company, pairs.row, score)
         pairs, terms, differing = pairs.take(best), terms[best], differing[best]
         measures = {name: values[best] for name, values in measures.items()}

@@ -121,6 +121,25 @@ def load_weights() -> Floats:
     return np.array([held["weights"][term] for term in TERMS])
 
 
+def weigh(terms: Floats) -> Floats:
+    """Add up each pair's terms with their weights.
+
+    Parameters
+    ----------
+    terms : float64 array of shape (n, terms)
+
+    Returns
+    -------
+    float64 array of shape (n,)
+        The same for a pair whatever other pairs stand around it. A matrix product isn't: how it is summed
+        depends on its size, and with it the last bit of the result.
+    """
+    score = np.zeros(len(terms))
+    for column, weight in zip(terms.T, load_weights(), strict=True):
+        score += column * weight
+    return score
+
+
 def compete(company: Ints, score: Floats) -> Floats:
     """Share the probability among each company's candidates and "none of them".
 

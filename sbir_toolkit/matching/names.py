@@ -72,8 +72,8 @@ _SPACE, _END = 32, 10
 
 
 @dataclass(frozen=True)
-class Names:
-    """Names read from texts: several for an owner whose text holds several.
+class CoreNames:
+    """Core names read from texts: several for an owner whose text holds several.
 
     Parameters
     ----------
@@ -87,10 +87,6 @@ class Names:
         Index into `FORMS`.
     is_alias : bool array of length n
         Whether the name is a secondary one of its text.
-    word_start : int64 array of length n + 1
-        Where each name's words are in the arrays below.
-    word_hash, word_plain, word_length : arrays over all words
-        Hash, hash of the plain word it stands for, and length.
     """
 
     owner: Ints
@@ -98,13 +94,27 @@ class Names:
     joined: Hashes
     form: Bytes
     is_alias: Flags
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+
+@dataclass(frozen=True)
+class Names(CoreNames):
+    """Core names with their words.
+
+    Parameters
+    ----------
+    word_start : int64 array of length n + 1
+        Where each name's words are in the arrays below.
+    word_hash, word_plain, word_length : arrays over all words
+        Hash, hash of the plain word it stands for, and length.
+    """
+
     word_start: Ints
     word_hash: Hashes
     word_plain: Hashes
     word_length: Ints
-
-    def __len__(self) -> int:
-        return len(self.owner)
 
 
 def normalise_names(names: pa.Array) -> pa.Array:
@@ -148,47 +158,61 @@ def read_names(names: pa.Array) -> Names:
     >>> read.core.to_pylist(), [FORMS[code] for code in read.form], read.owner.tolist()
     (['CREARE', 'OLD', 'NEW TECH'], ['LLC', 'CO', 'INC'], [0, 1, 1])
     """
-    names = names.fill_null("")
-    bracketed = np.flatnonzero(pc.match_substring(names, "(").to_numpy(zero_copy_only=False))
-    if len(bracketed) == 0:
-        return _read(names, np.arange(len(names)), np.zeros(len(names), bool))
-    # `X (Y)` is also X. What stands in brackets is a name of its own only behind a word such as DBA.
-    outside = pc.replace_substring_regex(names.take(pa.array(bracketed)), r"\([^)]*\)?", " ")
-    return _read(
-        pa.concat_arrays([names.cast(pa.string()), outside.cast(pa.string())]),
-        np.concatenate([np.arange(len(names)), bracketed]),
-        np.arange(len(names) + len(bracketed)) >= len(names),
-    )
-
-
-def _read(names: pa.Array, owner: Ints, is_alias: Flags) -> Names:
-    words = _Words(_flatten(names))
-    first, last, row = _split_at_markers(words)
-    first, last = _without_the(words, first, last)
-    last, form = _without_form(words, first, last)
-    kept = last > first
-    first, last, form, row = first[kept], last[kept], form[kept], row[kept]
-    is_later = np.zeros(len(row), bool)
-    is_later[1:] = row[1:] == row[:-1]
-    owners, aliases = owner[row], is_alias[row] | is_later
-    if np.any(np.diff(owners) < 0):
-        order = np.argsort(owners, kind="stable")
-        first, last, form = first[order], last[order], form[order]
-        owners, aliases = owners[order], aliases[order]
+    found, words, first, last = _read(names)
     lengths = last - first
     inside = expand(first, lengths)
     word_length = (words.end - words.start)[inside]
     return Names(
-        owner=owners,
-        core=_cut(words, first, last),
-        joined=words.joined(first, last),
-        form=form,
-        is_alias=aliases,
+        **vars(found),
         word_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         word_hash=words.hash[inside],
         word_plain=plain_hashes(words.hash[inside], word_length, words.flat[words.end[inside] - 1]),
         word_length=word_length,
     )
+
+
+def read_core_names(names: pa.Array) -> CoreNames:
+    """Read the names that texts hold as `read_names` does, without their words.
+
+    Parameters
+    ----------
+    names : pyarrow string array of shape (n,)
+        As filed.
+
+    Returns
+    -------
+    CoreNames
+    """
+    return _read(names)[0]
+
+
+def _read(names: pa.Array) -> tuple[CoreNames, _Words, Ints, Ints]:
+    """Read names, and tell which words each is made of."""
+    names = names.fill_null("")
+    owner = np.arange(len(names))
+    bracketed = np.flatnonzero(pc.match_substring(names, "(").to_numpy(zero_copy_only=False))
+    if len(bracketed):
+        # `X (Y)` is also X. What stands in brackets is a name of its own only behind a word such as DBA.
+        outside = pc.replace_substring_regex(names.take(pa.array(bracketed)), r"\([^)]*\)?", " ")
+        owner = np.concatenate([owner, bracketed])
+        names = pa.concat_arrays([names.cast(pa.string()), outside.cast(pa.string())])
+    words = _Words(_flatten(names))
+    first, last, row = _split_at_markers(words)
+    first, last = _without_the(words, first, last)
+    last, form = _without_form(words, first, last)
+    is_alias = row >= len(owner) - len(bracketed)
+    is_alias[1:] |= row[1:] == row[:-1]
+    order = np.argsort(owner[row], kind="stable") if len(bracketed) else np.arange(len(row))
+    order = order[(last > first)[order]]
+    first, last = first[order], last[order]
+    found = CoreNames(
+        owner=owner[row[order]],
+        core=_cut(words, first, last),
+        joined=words.joined(first, last),
+        form=form[order],
+        is_alias=is_alias[order],
+    )
+    return found, words, first, last
 
 
 def _flatten(names: pa.Array) -> Bytes:
@@ -216,9 +240,11 @@ def _in_ascii(names: pa.Array) -> pa.Array:
     data, _ = lay_out(names)
     if not (data > 127).any():
         return names
+    is_foreign = pc.invert(pc.string_is_ascii(names))
+    foreign = names.filter(is_foreign)
     for letter, plain in _LETTERS.items():
-        names = pc.replace_substring(names, letter, plain)
-    return pc.utf8_normalize(names, "NFKD")
+        foreign = pc.replace_substring(foreign, letter, plain)
+    return pc.replace_with_mask(names, is_foreign, pc.utf8_normalize(foreign, "NFKD"))
 
 
 class _Words:

@@ -76,7 +76,7 @@ def read_places(address: pa.Array, city: pa.Array, state: pa.Array, zip5: pa.Arr
         zip5=_to_number(zip5, 5),
         number=_to_number(pc.struct_field(street, "number"), 6),
         street=_short_hash(pc.struct_field(street, "word")),
-        city=_short_hash(_plain_city(city)),
+        city=_city_hash(city),
         state=_pair(state),
     )
 
@@ -117,8 +117,15 @@ _STREET = (
 )
 
 
+def _city_hash(city: pa.Array) -> npt.NDArray[np.uint32]:
+    # Cities repeat, so each spelling is read once.
+    spelled = city.fill_null("").dictionary_encode()
+    hashes: npt.NDArray[np.uint32] = _short_hash(_plain_city(spelled.dictionary))[spelled.indices.to_numpy()]
+    return hashes
+
+
 def _plain_city(city: pa.Array) -> pa.Array:
-    plain = pc.utf8_upper(city.fill_null(""))
+    plain = pc.utf8_upper(city)
     plain = pc.replace_substring_regex(plain, r"[^A-Z]+", " ")
     plain = pc.replace_substring_regex(plain, r"\bSAINT\b", "ST")
     plain = pc.replace_substring_regex(plain, r"\bFORT\b", "FT")

@@ -187,3 +187,11 @@ def _mixed(seed: int, count: int) -> Hashes:
 
 
 _CODES = _mixed(20_261_123, 256)
+
+
+def find_sorted(known: Hashes, keys: Hashes) -> Ints:
+    """Find the position of each key among sorted ones; -1 where there is none."""
+    if len(known) == 0:
+        return np.full(len(keys), -1)
+    place = np.searchsorted(known, keys).clip(max=len(known) - 1)
+    return np.where(known[place] == keys, place, -1)
