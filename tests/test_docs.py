@@ -1,4 +1,4 @@
-"""The README tells the truth: every command, target, file and public name in it exists, and none is missing."""
+"""The README tells the truth: every command, target, file and public name in it exists."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class OpenStage:
         """Write tables, each checked against its contract."""
         for name, frame in tables.items():
             contract = TABLES[name]
-            write_parquet(self.path(name), contract.arrow(contract.check(frame[contract.names])))
+            write_parquet(self.path(name), contract.arrow(contract.check(frame)))
 
     def record(self, **values: Any) -> None:
         """Record counts and metrics of this stage; they become part of the run's record."""
