@@ -22,8 +22,9 @@ from rapidfuzz.process import cpdist
 
 from sbir_toolkit.matching.abbreviations import ABBREVIATIONS, bag_hashes, is_stop_word
 from sbir_toolkit.matching.candidates import Candidates
-from sbir_toolkit.matching.index import RecipientIndex, word_bits
+from sbir_toolkit.matching.index import RecipientIndex, place_key, word_bits
 from sbir_toolkit.matching.names import FORMS, Names
+from sbir_toolkit.matching.places import LEVELS
 from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, find_sorted, hash_text, powers
 
 MEASURES = (
@@ -47,10 +48,13 @@ MEASURES = (
     "form_conflicts",
     "is_alias",
     "level",
+    "neighbours",
+    "register_bits",
 )
 """The columns of what `weigh_pairs` measures."""
 
 _MIN_TRUNCATED = 20
+_ZIP5, _BUILDING = LEVELS.index("zip5"), LEVELS.index("building")
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,8 @@ def measure_pairs(index: RecipientIndex, names: Names, pairs: Candidates) -> dic
     result["form_conflicts"] = (both_known & ~_FORMS_MEET[ours_form, theirs_form]).astype(float)
     result["is_alias"] = (names.is_alias[pairs.query] | index["entry_alias"][pairs.entry]).astype(float)
     result["level"] = pairs.level.astype(float)
+    result["neighbours"] = _count_neighbours(index, pairs)
+    result["register_bits"] = np.full(len(pairs), np.log2(max(index.names, 1)))
     return result
 
 
@@ -189,6 +195,18 @@ def compare_names(
         "acronym": acronym.astype(float),
         "truncated": truncated.astype(float),
     }
+
+
+def _count_neighbours(index: RecipientIndex, pairs: Candidates) -> Floats:
+    """Count the recipients in the recipient's building or ZIP code, where the company is too; else 0."""
+    number = np.where(pairs.level == _BUILDING, index["place_number"][pairs.row], 0).astype(np.uint32)
+    zip5 = index["place_zip5"][pairs.row]
+    low = np.searchsorted(index["place_key"], place_key(zip5, number), side="left")
+    beyond = np.where(
+        number > 0, place_key(zip5, number + np.uint32(1)), place_key(zip5 + np.uint32(1), number)
+    )
+    count = np.searchsorted(index["place_key"], beyond, side="left") - low
+    return np.where((pairs.level >= _ZIP5) & (zip5 > 0), count, 0).astype(float)
 
 
 def _compare_words(

@@ -56,9 +56,14 @@ TERMS = (
     "like_name_elsewhere",
     "like_name_nearby",
     "like_name_building",
+    "like_name_crowded",
+    "same_name_register",
+    "like_name_register",
+    "unplaced_name_register",
 )
 """The pieces whose weighted sum is a pair's score."""
 
+_FITTED_BITS = 16.2
 _GROUPS = {
     "base": "prior",
     "form_agrees": "legal form",
@@ -67,6 +72,10 @@ _GROUPS = {
     "like_name_elsewhere": "place",
     "like_name_nearby": "place",
     "like_name_building": "place",
+    "like_name_crowded": "place",
+    "same_name_register": "size of the register",
+    "like_name_register": "size of the register",
+    "unplaced_name_register": "size of the register",
     "number": "numbers",
     "acronym": "initials",
     "is_alias": "alternate name",
@@ -92,6 +101,8 @@ def make_terms(measures: dict[str, Floats]) -> Matrix:
     """
     same, level = measures["same_name"], measures["level"].astype(np.int64)
     other = 1 - same
+    # How many times the register is larger than the one that the weights were fitted on, in bits.
+    register = np.maximum(0.0, measures["register_bits"] - _FITTED_BITS)
     surplus = np.clip(measures["surplus_bits"], -10, 16) / 8
     columns = {
         "base": np.ones(len(same)),
@@ -109,6 +120,10 @@ def make_terms(measures: dict[str, Floats]) -> Matrix:
         "like_name_elsewhere": other * (level == LEVELS.index("elsewhere")),
         "like_name_nearby": other * (level >= LEVELS.index("city")),
         "like_name_building": other * (level == LEVELS.index("building")),
+        "like_name_crowded": other * np.log2(1 + measures["neighbours"]) / 10,
+        "same_name_register": same * register,
+        "like_name_register": other * register,
+        "unplaced_name_register": same * register * (level == LEVELS.index("unknown")),
         **{f"place_{name}": (level == at).astype(float) for at, name in enumerate(LEVELS)},
     }
     return np.stack([columns[term] if term in columns else measures[term] for term in TERMS], axis=1)

@@ -1,0 +1,78 @@
+"""The index: the same bytes, whole or not at all, and the same in another process."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sbir_toolkit.errors import InputError
+from sbir_toolkit.matching import build_index, match_companies, open_index
+from sbir_toolkit.params import Matching
+from sbir_toolkit.storage import write_parquet
+from sbir_toolkit.tables import RECIPIENTS
+from tests.matching.background import make_background
+from tests.matching.conftest import Make, make_companies, make_frame
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Digest every file of a folder."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_the_same_recipients_give_the_same_bytes(make_index: Make) -> None:
+    """Two indices of the same recipients are equal, byte by byte."""
+    rows = make_background(300)
+    assert digest(make_index(rows).folder) == digest(make_index(rows).folder)
+
+
+def test_an_index_travels_as_its_path(make_index: Make) -> None:
+    """A pickled index is small, and opens to the same arrays."""
+    index = make_index(make_background(300))
+    sent = pickle.dumps(index)
+    again = pickle.loads(sent)
+    assert len(sent) < 1_000
+    assert again.rows == index.rows == 300
+    assert np.array_equal(again["name_joined"], index["name_joined"])
+
+
+def test_a_half_built_index_is_no_index(tmp_path: Path) -> None:
+    """When building fails nothing is left; an empty folder isn't taken for an index."""
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 no")
+    with pytest.raises(InputError, match="can't be read"):
+        build_index(broken, tmp_path / "index", Matching())
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.parquet"]
+    with pytest.raises(InputError, match="no recipient index"):
+        open_index(tmp_path)
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    """Recipients without a column that is needed are refused with its name."""
+    table = RECIPIENTS.arrow(make_frame(RECIPIENTS, make_background(3))).drop_columns(["duns"])
+    write_parquet(tmp_path / "recipients.parquet", table)
+    with pytest.raises(InputError, match="no duns"):
+        build_index(tmp_path / "recipients.parquet", tmp_path / "index", Matching())
+
+
+def test_alternate_names_lead_to_their_recipient(make_index: Make) -> None:
+    """A former or trade name finds the recipient, under its legal name."""
+    index = make_index(
+        [
+            *make_background(300),
+            {
+                "recipient_id": "it",
+                "recipient_name": "Axon Zirconia Inc",
+                "alternate_names": "TASER KITES INC|AXZ",
+            },
+        ]
+    )
+    found = match_companies(make_companies({"company": "Taser Kites, Inc."}), index, Matching()).iloc[0]
+    assert (found["recipient_id"], found["recipient_name"], found["decision"]) == (
+        "it",
+        "Axon Zirconia Inc",
+        "accept",
+    )
