@@ -7,6 +7,7 @@ byte the one that a run makes, and the index that one of them built serves the o
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +68,11 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
     }
     work = store / "files" / digest_value(made_from)[7:23]
     with locked(work.with_suffix(".lock"), "these two files", wait_s=_WAIT_S):
-        read_awards = load_awards(awards, work, params.limits)
-        read_recipients = load_recipients(recipients, work, params.limits)
+        # The two files have nothing to do with each other, and reading releases the interpreter.
+        with ThreadPoolExecutor(2) as pool:
+            reading = pool.submit(load_awards, awards, work, params.limits)
+            read_recipients = load_recipients(recipients, work, params.limits)
+            read_awards = reading.result()
         enriched = enrich_awards(work / "awards.parquet", work / "recipients.parquet", work, store, params)
         for source, target in (
             (enriched.tables.matches, out),

@@ -1,0 +1,98 @@
+"""The matcher alone gives what the pipeline gives, one row per award, in the order of the file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sbir_toolkit import load_awards, load_recipients, match_awards, read_awards, write_synthetic
+from sbir_toolkit.errors import ParameterError, ToolkitError
+from sbir_toolkit.params import Limits, Params
+from sbir_toolkit.pipeline.match import explain_award
+from sbir_toolkit.pipeline.project import Project
+from sbir_toolkit.pipeline.run import RunFolder
+from sbir_toolkit.sources.synthetic import SyntheticFiles
+from sbir_toolkit.storage import digest_file, write_json, write_text
+from sbir_toolkit.tables import MATCHES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> SyntheticFiles:
+    return write_synthetic(tmp_path_factory.mktemp("files"), awards=600, recipients=3000, seed=5)
+
+
+def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_path: Path) -> None:
+    """Each award that could be read has a row; with a warm store, or by the command, the same bytes."""
+    out = tmp_path / "out.parquet"
+    matched = match_awards(files.awards, files.recipients, out, Params(), tmp_path / "store")
+    awards, rejects = read_awards(files.awards)
+    matches = pd.read_parquet(out)
+    assert MATCHES.check_file(out) == len(awards) == matched.awards.rows
+    assert matches["award_id"].tolist() == awards["award_id"].tolist()
+    assert len(pd.read_parquet(tmp_path / "out.rejects.parquet")) == len(rejects) > 0
+    is_rejected = matches["decision"] == "reject"
+    assert (
+        matches.loc[is_rejected, ["recipient_id", "recipient_name", "recipient_uei", "tier"]].isna().all(axis=None)
+    )
+    assert matches.loc[~is_rejected, "recipient_id"].notna().all()
+    again = match_awards(files.awards, files.recipients, tmp_path / "b.parquet", Params(), tmp_path / "store")
+    assert again.enriched.chunks_reused == again.enriched.chunks
+    by_command = tmp_path / "c.parquet"
+    words = ["--outputs", tmp_path / "other", "match", files.awards, files.recipients, "-o", by_command]
+    done = subprocess.run(
+        [sys.executable, "-m", "sbir_toolkit.cli", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"matches: {by_command}" in done.stdout
+    assert digest_file(out) == digest_file(tmp_path / "b.parquet") == digest_file(by_command)
+
+
+def test_match_finds_the_truth(files: SyntheticFiles, tmp_path: Path) -> None:
+    """Against the truth beside the files: nearly all links are right, most of what can be linked is."""
+    out = tmp_path / "out.parquet"
+    match_awards(files.awards, files.recipients, out, Params(), tmp_path / "store")
+    matches = pd.read_parquet(out)
+    truth = pd.read_csv(files.truth, dtype=str).query("is_rejected == '0'").reset_index(drop=True)
+    accepted = matches["decision"] == "accept"
+    right = accepted & (matches["recipient_id"] == truth["recipient_hash"])
+    assert right.sum() / accepted.sum() > 0.98
+    assert right.sum() / truth["recipient_hash"].notna().sum() > 0.85
+
+
+def test_explain_names_winner_and_evidence(files: SyntheticFiles, tmp_path: Path) -> None:
+    """For an award of a run: one sentence, the pieces of evidence; an unknown award is refused."""
+    run = RunFolder(tmp_path / "runs" / "r1")
+    project = Project(ROOT, tmp_path)
+    load_awards(files.awards, run.path / "data", Limits())
+    load_recipients(files.recipients, run.path / "data", Limits())
+    write_text(run.params, Params().to_yaml())
+    write_json(run.record, {"run_id": "r1", "created": 0.0})
+    awards = pd.read_parquet(run.table("awards"))
+    explanation = explain_award(project, run, awards["award_id"].iloc[0])
+    assert awards["company"].iloc[0] in repr(explanation)
+    assert "<" in explanation._repr_html_()
+    with pytest.raises(ParameterError, match="there is no award 'nobody'"):
+        explain_award(project, run, "nobody")
+
+
+def test_unreadable_input_leaves_nothing_half_done(files: SyntheticFiles, tmp_path: Path) -> None:
+    """An error in either file is the toolkit's own, and no output appears."""
+    junk = tmp_path / "junk.csv"
+    junk.write_bytes(bytes(range(256)) * 40)
+    for awards, recipients in (
+        (junk, files.recipients),
+        (files.awards, junk),
+        (files.recipients, files.awards),
+    ):
+        with pytest.raises(ToolkitError):
+            match_awards(awards, recipients, tmp_path / "out.parquet", Params(), tmp_path / "store")
+    assert not (tmp_path / "out.parquet").exists()
