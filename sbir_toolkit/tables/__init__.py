@@ -1,0 +1,73 @@
+"""The contract of every table: its columns, their types and units, their meaning, what makes a row unique.
+
+A stage hands its result to the next one as a table in a file. What is in that file is promised here and
+nowhere else: the readers write it, the pipeline checks it after each stage, the notebooks rely on it.
+`contract` says what a promise is, `inputs` and `results` make them.
+
+Money is in US dollars as filed (`award_usd`), times are seconds (`_s`), sizes are bytes (`_bytes`), shares
+and probabilities lie in 0..1.
+"""
+
+from sbir_toolkit.tables.contract import Column, Table
+from sbir_toolkit.tables.inputs import AWARD_REJECTS, AWARDS, RECIPIENT_REJECTS, RECIPIENTS
+from sbir_toolkit.tables.results import (
+    ACCURACY,
+    COMPANIES,
+    COMPANY_MATCHES,
+    DECISIONS,
+    ENRICHED_AWARDS,
+    FUNDING,
+    GATES,
+    MATCHES,
+    METRICS,
+    RECOMMENDATIONS,
+    REVIEW_CANDIDATES,
+    STAGE_FIGURES,
+    TIERS,
+    VERDICTS,
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        AWARDS,
+        AWARD_REJECTS,
+        RECIPIENTS,
+        RECIPIENT_REJECTS,
+        COMPANIES,
+        COMPANY_MATCHES,
+        MATCHES,
+        ENRICHED_AWARDS,
+        REVIEW_CANDIDATES,
+        ACCURACY,
+        METRICS,
+        GATES,
+        STAGE_FIGURES,
+        RECOMMENDATIONS,
+        FUNDING,
+    )
+}
+
+__all__ = [
+    "ACCURACY",
+    "AWARDS",
+    "AWARD_REJECTS",
+    "COMPANIES",
+    "COMPANY_MATCHES",
+    "DECISIONS",
+    "ENRICHED_AWARDS",
+    "FUNDING",
+    "GATES",
+    "MATCHES",
+    "METRICS",
+    "RECIPIENTS",
+    "RECIPIENT_REJECTS",
+    "RECOMMENDATIONS",
+    "REVIEW_CANDIDATES",
+    "STAGE_FIGURES",
+    "TABLES",
+    "TIERS",
+    "VERDICTS",
+    "Column",
+    "Table",
+]

@@ -1,0 +1,190 @@
+"""The contracts of what is made of the inputs: matches, metrics, verdicts, figures, findings."""
+
+from __future__ import annotations
+
+from sbir_toolkit.tables.contract import Column, Table, text
+from sbir_toolkit.tables.inputs import AWARDS
+
+TIERS = ("uei", "duns", "name_exact", "name_fuzzy")
+DECISIONS = ("accept", "review", "reject")
+VERDICTS = ("pass", "warn", "fail", "unknown")
+
+COMPANIES = Table(
+    "companies",
+    "One distinct company on the award side: a name with its place and identifiers.",
+    (
+        text("company_id", "Digest of the company's fields", required=True),
+        text("company", "Company name as filed", required=True),
+        text("address1", "Street address"),
+        text("city", "City"),
+        text("state", "State, two-letter code"),
+        text("zip5", "ZIP, first five digits"),
+        text("uei", "Unique Entity ID"),
+        text("duns", "DUNS"),
+        Column("awards", "int64", "How many awards it has", required=True, low=1),
+    ),
+    key=("company_id",),
+)
+
+_MATCH = (
+    text("recipient_id", "The accepted or proposed recipient; null when rejected"),
+    text("recipient_uei", "Its UEI"),
+    text("recipient_name", "Its legal name"),
+    text("tier", "What found it", values=TIERS),
+    Column("match_probability", "float64", "Calibrated probability that it is the right one", low=0, high=1),
+    Column("margin", "float64", "Probability of the best minus that of the runner-up", low=0, high=1),
+    text("decision", "accept, review or reject", required=True, values=DECISIONS),
+    text("evidence", "Each piece of evidence and its weight in bits, as JSON"),
+)
+COMPANY_MATCHES = Table(
+    "company_matches",
+    "One distinct company with the recipient it was matched to, and the runner-up.",
+    (
+        text("company_id", "Digest of the company's fields", required=True),
+        *_MATCH,
+        text("runner_up_id", "The second-best recipient"),
+        text("runner_up_name", "Its legal name"),
+        Column("runner_up_probability", "float64", "Its probability", low=0, high=1),
+    ),
+    key=("company_id",),
+)
+MATCHES = Table(
+    "matches",
+    "One award with its recipient, in the order of the awards.",
+    (
+        text("award_id", "The award", required=True),
+        text("company", "Its company, as filed", required=True),
+        *_MATCH,
+    ),
+    key=("award_id",),
+)
+ENRICHED_AWARDS = Table(
+    "enriched_awards",
+    "One award with what is known about its accepted recipient, in the order of the awards.",
+    (
+        *(column for column in AWARDS.columns if column.name != "abstract"),
+        text("decision", "accept, review or reject", required=True, values=DECISIONS),
+        text("tier", "What found the recipient", values=TIERS),
+        Column(
+            "match_probability", "float64", "Calibrated probability that it is the right one", low=0, high=1
+        ),
+        text("recipient_id", "The accepted recipient; null unless accepted"),
+        text("recipient_name", "Its legal name"),
+        text("recipient_uei", "Its UEI"),
+        text("recipient_duns", "Its DUNS"),
+        text("recipient_cage", "Its CAGE code"),
+        text("recipient_parent_uei", "Its parent's UEI"),
+        text("recipient_parent_name", "Its parent's name"),
+        text("recipient_city", "Its city"),
+        text("recipient_state", "Its state"),
+        text("recipient_zip5", "Its ZIP"),
+        text("recipient_country", "Its country"),
+    ),
+    key=("award_id",),
+)
+REVIEW_CANDIDATES = Table(
+    "review_candidates",
+    "One company whose best candidate a person should look at, the largest sums first.",
+    (
+        text("company_id", "Digest of the company's fields", required=True),
+        text("company", "Company name as filed", required=True),
+        text("city", "City"),
+        text("state", "State"),
+        text("zip5", "ZIP"),
+        Column("awards", "int64", "How many awards it has", required=True, low=1),
+        Column("awards_usd", "float64", "Their sum, US dollars"),
+        text("recipient_id", "The best candidate", required=True),
+        text("recipient_name", "Its legal name", required=True),
+        Column("match_probability", "float64", "Its probability", low=0, high=1),
+        text("runner_up_name", "The second-best candidate"),
+        Column("runner_up_probability", "float64", "Its probability", low=0, high=1),
+        text("evidence", "Each piece of evidence and its weight in bits, as JSON"),
+    ),
+    key=("company_id",),
+)
+ACCURACY = Table(
+    "accuracy",
+    "One estimate of how right the matching is, with its interval.",
+    (
+        text("estimate", "What is estimated", required=True),
+        text("slice", "For which companies", required=True),
+        Column("value", "float64", "The estimate; null when nothing can be said", low=0, high=1),
+        Column("low", "float64", "Lower end of the 95 % interval", low=0, high=1),
+        Column("high", "float64", "Upper end of the 95 % interval", low=0, high=1),
+        Column("numerator", "int64", "Cases that count for it", required=True, low=0),
+        Column("denominator", "int64", "Cases looked at", required=True, low=0),
+        text("method", "How it was estimated", required=True),
+    ),
+    key=("estimate", "slice"),
+)
+METRICS = Table(
+    "metrics",
+    "One measured quality metric, with its interval where it is a proportion.",
+    (
+        text("metric", "Its name", required=True),
+        text("slice", "Of what part of the data: 'all', or 'column=value'", required=True),
+        Column("value", "float64", "Its value; null when the denominator is zero"),
+        Column("low", "float64", "Lower end of the 95 % interval"),
+        Column("high", "float64", "Upper end of the 95 % interval"),
+        Column("numerator", "float64", "What is counted"),
+        Column("denominator", "float64", "Out of what"),
+        text("unit", "share, count or US dollars", required=True),
+    ),
+    key=("metric", "slice"),
+)
+GATES = Table(
+    "gates",
+    "One gate's verdict.",
+    (
+        text("gate", "Its name", required=True),
+        text("metric", "What it measures", required=True),
+        text("slice", "The slice concerned (the worst one for a sliced gate)", required=True),
+        Column("value", "float64", "What was measured"),
+        text("threshold", "What it is held against, in words", required=True),
+        text("verdict", "pass, warn, fail or unknown", required=True, values=VERDICTS),
+        text("action", "What follows from the verdict", required=True),
+        text("reason", "In one sentence", required=True),
+    ),
+    key=("gate",),
+)
+STAGE_FIGURES = Table(
+    "stage_figures",
+    "One stage or phase of this run with the time and memory it took.",
+    (
+        text("stage", "The stage", required=True),
+        text("phase", "The phase inside it; 'all' for the stage itself", required=True),
+        Column("started_s", "float64", "Start, seconds after the run's start", required=True),
+        Column("elapsed_s", "float64", "Wall time", required=True, low=0),
+        Column("cpu_s", "float64", "CPU time, user and system", low=0),
+        Column("peak_bytes", "int64", "Peak memory of the process tree (PSS); null where not sampled", low=0),
+        Column("rows", "int64", "Rows worked on", low=0),
+        Column("rows_per_s", "float64", "Rows per second of wall time", low=0),
+    ),
+)
+RECOMMENDATIONS = Table(
+    "recommendations",
+    "One change worth making, with what it would save, largest first.",
+    (
+        Column("rank", "int64", "1 saves most", required=True, low=1),
+        text("change", "What to change", required=True),
+        text("where", "Which stage or phase it concerns", required=True),
+        Column("saved_s", "float64", "Seconds it would save per run", required=True, low=0),
+        Column("saved_share", "float64", "Share of the run's time", required=True, low=0, high=1),
+        text("evidence", "The measurements it follows from", required=True),
+        text("confidence", "high, medium or low", required=True, values=("high", "medium", "low")),
+    ),
+    key=("rank",),
+)
+FUNDING = Table(
+    "funding",
+    "Awards and dollars by one dimension, matched and unmatched.",
+    (
+        text("dimension", "year, agency or state", required=True, values=("year", "agency", "state")),
+        text("value", "The year, agency or state", required=True),
+        Column("awards", "int64", "Awards", required=True, low=0),
+        Column("matched_awards", "int64", "Awards with an accepted recipient", required=True, low=0),
+        Column("awards_usd", "float64", "US dollars as filed", required=True),
+        Column("matched_usd", "float64", "US dollars of awards with an accepted recipient", required=True),
+    ),
+    key=("dimension", "value"),
+)
