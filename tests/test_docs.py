@@ -45,7 +45,8 @@ def test_every_make_target_is_explained_and_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z]+):.*##", makefile, re.M))
     assert set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.M)) <= targets
-    helped = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory", "help"]
+    helped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in helped.splitlines()} == targets
 
 

@@ -111,7 +111,8 @@ def memory_samples(run: Mapping[str, Any], events: list[dict[str, Any]]) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        One row per sample, in the order of time: `t_s` (seconds after the run's start), `stage`, `memory_bytes`.
+        One row per sample, in the order of time: `t_s` (seconds after the run's start), `stage`,
+        `memory_bytes`.
     """
     began = float(run["created"])
     rows = [

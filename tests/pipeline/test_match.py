@@ -38,7 +38,9 @@ def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_
     assert len(pd.read_parquet(tmp_path / "out.rejects.parquet")) == len(rejects) > 0
     is_rejected = matches["decision"] == "reject"
     assert (
-        matches.loc[is_rejected, ["recipient_id", "recipient_name", "recipient_uei", "tier"]].isna().all(axis=None)
+        matches.loc[is_rejected, ["recipient_id", "recipient_name", "recipient_uei", "tier"]]
+        .isna()
+        .all(axis=None)
     )
     assert matches.loc[~is_rejected, "recipient_id"].notna().all()
     again = match_awards(files.awards, files.recipients, tmp_path / "b.parquet", Params(), tmp_path / "store")
