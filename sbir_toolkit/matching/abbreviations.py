@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sbir_toolkit.matching.texts import Bytes, Flags, Hashes, Ints, hash_text, letter_code, powers
+from sbir_toolkit.matching.texts import Bytes, Flags, Hashes, Ints, hash_text, letter_codes, powers
 
 STOP_WORDS = ("AND", "OF", "THE", "FOR", "IN")
 """Words that come and go in a name without changing it."""
@@ -113,7 +113,9 @@ def plain_hashes(hashes: Hashes, lengths: Ints, last: Bytes) -> Hashes:
     at = np.searchsorted(_FORMS, hashes).clip(max=len(_FORMS) - 1)
     is_known = _FORMS[at] == hashes
     is_plural = (last == ord("S")) & (lengths >= 5) & ~is_known
-    ending = letter_code("S") * powers(int(lengths.max(initial=1)))[np.maximum(lengths - 1, 0)]
+    ending = (
+        letter_codes(np.array([ord("S")])) * powers(int(lengths.max(initial=1)))[np.maximum(lengths - 1, 0)]
+    )
     plain: Hashes = np.where(is_known, _PLAIN[at], np.where(is_plural, hashes - ending, hashes))
     return plain
 

@@ -25,7 +25,7 @@ from sbir_toolkit.matching.candidates import Candidates
 from sbir_toolkit.matching.index import RecipientIndex, place_key, word_bits
 from sbir_toolkit.matching.names import FORMS, Names
 from sbir_toolkit.matching.places import LEVELS
-from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, find_sorted, hash_text, powers
+from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, find_sorted, letter_codes, powers
 
 MEASURES = (
     "same_name",
@@ -306,7 +306,7 @@ def _likeness(one: str, other: str, edits: int) -> float:
 def _spells(ours: NameSide, theirs: NameSide, pool: WordPool, left: Ints, right: Ints) -> Flags:
     """Tell whether ours is one word of two to six letters that the initials of theirs spell."""
     is_stop = is_stop_word(pool.hash)
-    initial = np.array([hash_text(text[0]) for text in pool.text] or [0], np.uint64)
+    initial = letter_codes(np.array([ord(text[0]) for text in pool.text] or [0], np.uint8))
     count = np.diff(theirs.word_start)
     owner = np.repeat(np.arange(len(count)), count)
     results = []

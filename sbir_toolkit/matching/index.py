@@ -87,7 +87,21 @@ class RecipientIndex:
 
     def shown(self, rows: Ints) -> pa.Table:
         """Give what a person wants to see of some recipients; nulls for row -1."""
-        return self.tables["recipients"].take(pa.array(rows, mask=rows < 0))
+        table = self.tables["recipients"]
+        known = np.unique(rows[rows >= 0])
+        if len(known) == 0:
+            return table.slice(0, 0).combine_chunks().take(pa.array(rows, mask=rows < 0))
+        # Rows are taken from the stored batch each is in; from the whole table it takes ten times longer.
+        batches = table.to_batches()
+        firsts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+        bounds = np.searchsorted(known, firsts)
+        parts = [
+            batch.take(pa.array(known[low:high] - first))
+            for batch, first, low, high in zip(batches, firsts, bounds, bounds[1:], strict=False)
+            if high > low
+        ]
+        found = pa.Table.from_batches(parts).combine_chunks()
+        return found.take(pa.array(np.searchsorted(known, rows), mask=rows < 0))
 
     def core_names(self, names: Ints) -> list[str]:
         """Give the texts of some core names."""

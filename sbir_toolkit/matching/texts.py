@@ -90,9 +90,9 @@ def hash_text(text: str) -> int:
         return int((_CODES[data] * powers(len(data))).sum(dtype=np.uint64))
 
 
-def letter_code(letter: str) -> np.uint64:
-    """Give the code that stands for a letter in the hashes."""
-    return np.uint64(_CODES[ord(letter)])
+def letter_codes(letters: Bytes) -> Hashes:
+    """Give the codes that stand for letters in the hashes; each is the hash of that letter alone."""
+    return _CODES[letters]
 
 
 def hash_strings(array: pa.Array) -> Hashes:

@@ -32,6 +32,10 @@ from sbir_toolkit.matching.texts import (
 from sbir_toolkit.params import Matching
 
 _BLOCK_POSTINGS = 1_500_000
+# How a query, a name's number and what a key tells are packed into 64 bits: the number has 28, what is
+# told 18, in steps of a
+# 1,024th of a bit.
+_NAME, _TOLD, _BIT_STEPS = 28, 18, 1_024
 # A mistyped word is rare; the word that was meant may be common, though not so common that it tells nothing.
 _RARE_COUNT, _MEANT_COUNT = 3, 300
 # A word that is nearly another one tells a little less than that one.
@@ -90,17 +94,24 @@ def _search_block(
     count = keys.count[part]
     at = expand(keys.first[part], count)
     is_pair = np.repeat(keys.is_pair[part], count)
+    if len(at) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
     name = np.empty(len(at), np.uint64)
     name[~is_pair] = index["word_postings"][at[~is_pair]]
     name[is_pair] = index["pair_postings"][at[is_pair]]
-    both = (np.repeat(keys.query[part], count).astype(np.uint64) << np.uint64(32)) | name
-    bits = np.repeat(keys.bits[part], count)
-    order = np.argsort(both, kind="stable")
-    both, bits = both[order], bits[order]
-    first = np.flatnonzero(np.concatenate([[True], both[1:] != both[:-1]])[: len(both)])
-    shared = np.add.reduceat(bits, first) if len(first) else bits
-    query = (both[first] >> np.uint64(32)).astype(np.int64)
-    name_at = (both[first] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    # Query, name and bits share one number, so that a plain sort brings a pair's keys together. As whole
+    # numbers the bits
+    # add up to the same sum in any order.
+    base = int(keys.query[part][0])
+    told = np.round(keys.bits[part] * _BIT_STEPS).astype(np.uint64).clip(max=(1 << _TOLD) - 1)
+    packed = ((keys.query[part] - base).astype(np.uint64) << np.uint64(_NAME + _TOLD)) | told
+    both = np.repeat(packed, count) | (name << np.uint64(_TOLD))
+    both.sort()
+    pair = both >> np.uint64(_TOLD)
+    first = np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]]))
+    shared = np.add.reduceat(both & np.uint64((1 << _TOLD) - 1), first) / _BIT_STEPS
+    query = (pair[first] >> np.uint64(_NAME)).astype(np.int64) + base
+    name_at = (pair[first] & np.uint64((1 << _NAME) - 1)).astype(np.int64)
     total = own_bits[query] + index["name_bits"][name_at]
     score = np.minimum(1.0, 2 * shared / total)
     kept = np.flatnonzero(score >= params.min_word_overlap)
