@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sbir_toolkit.pipeline.workspace import open_stage
     from sbir_toolkit.quality import decide, evaluate_gates, measure_quality
     from sbir_toolkit.reports import charts
+    from sbir_toolkit.reports.filled import count_filled
     from sbir_toolkit.reports.funding import summarize_funding
     from sbir_toolkit.reports.tables import show_table
     from sbir_toolkit.sources import load_awards, load_recipients, read_awards, read_recipients
@@ -49,6 +50,7 @@ _HOMES = {
     "build_index": "matching",
     "charts": "reports.charts",
     "chunk_figures": "performance",
+    "count_filled": "reports.filled",
     "decide": "quality",
     "enrich_awards": "enrichment",
     "evaluate_gates": "quality",
@@ -83,6 +85,7 @@ __all__ = [
     "build_index",
     "charts",
     "chunk_figures",
+    "count_filled",
     "decide",
     "enrich_awards",
     "evaluate_gates",

@@ -188,7 +188,6 @@ class Table:
         int
             The number of rows.
         """
-        import pandas as pd
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -209,16 +208,28 @@ class Table:
                         todo="run the stage that writes it again",
                     )
                 )
-            checked = [column.name for column in self.columns if _is_checked(column)]
-            wanted = list(dict.fromkeys([*checked, *self.key]))
+            checked = [column for column in self.columns if _is_checked(column)]
+            wanted = list(dict.fromkeys([*(column.name for column in checked), *self.key]))
             keys = []
             for group in range(file.num_row_groups if wanted else 0):
-                frame = file.read_row_group(group, columns=wanted).to_pandas()
-                self._check_values(frame, checked)
-                keys.append(frame[list(self.key)])
+                rows = file.read_row_group(group, columns=wanted)
+                # Nulls are counted at no cost; only values need a closer look.
+                suspects = [
+                    column.name
+                    for column in checked
+                    if _has_checked_values(column) or rows[column.name].null_count
+                ]
+                self._check_values(rows.select(suspects).to_pandas(), suspects)
+                keys.append(rows.select(list(self.key)))
             if self.key and keys:
-                self._check_key(pd.concat(keys, ignore_index=True))
+                self._check_stored_key(pa.concat_tables(keys))
             return int(file.metadata.num_rows)
+
+    def _check_stored_key(self, keys: pa.Table) -> None:
+        import pyarrow.compute as pc
+
+        if len(self.key) > 1 or pc.count_distinct(keys.column(0)).as_py() < keys.num_rows:
+            self._check_key(keys.to_pandas())
 
     def _check_values(self, frame: pd.DataFrame, checked: list[str]) -> None:
         import pandera.errors
@@ -254,7 +265,11 @@ class Table:
 
 
 def _is_checked(column: Column) -> bool:
-    return column.required or column.low is not None or column.high is not None or column.values is not None
+    return column.required or _has_checked_values(column)
+
+
+def _has_checked_values(column: Column) -> bool:
+    return column.low is not None or column.high is not None or column.values is not None
 
 
 def text(name: str, meaning: str, *, required: bool = False, values: tuple[str, ...] | None = None) -> Column:

@@ -21,12 +21,7 @@ MATCHES = pd.DataFrame(
 )
 REJECTS = pd.DataFrame({"reason": ["blank company", "unreadable year", "blank company"]})
 RECIPIENTS = pd.DataFrame(
-    {
-        "source": ["usaspending", "usaspending", "sam", "sam"],
-        "uei": ["A", "B", "C", None],
-        "duns": ["1", None, None, None],
-        "zip5": ["02139"] * 4,
-    }
+    {"source": ["sam", "fpds"], "rows": [3, 1], "uei": [2, 1], "duns": [1, 0], "cage": [0, 0], "zip5": [3, 0]}
 )
 METRICS = pd.DataFrame(
     [

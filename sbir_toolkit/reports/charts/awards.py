@@ -149,14 +149,15 @@ def rejects_by_reason(
 
 @house_style
 def recipients_by_source_and_identifier_fill(
-    recipients: pd.DataFrame, *, source: str = "table recipients"
+    filled: pd.DataFrame, *, source: str = "table recipients"
 ) -> Chart:
     """Draw where the recipients come from, and how many carry each identifier.
 
     Parameters
     ----------
-    recipients : pandas.DataFrame
-        One row per recipient with `source` and any of the contract's identifier and address columns.
+    filled : pandas.DataFrame
+        As `count_filled(recipients, by="source")` counts: one row per source with `source`, `rows`, and how
+        many rows have each of the contract's other columns.
     source
         Where the recipients come from, for the caption.
 
@@ -165,16 +166,16 @@ def recipients_by_source_and_identifier_fill(
     Chart
         Two panels: recipients by source, and the share of recipients that have each identifier.
     """
-    if recipients.empty:
+    recipients = int(filled["rows"].sum())
+    if recipients == 0:
         return nothing("no recipients", source=source)
     present = {
-        label: recipients[name].notna().mean() for name, label in _IDENTIFIERS.items() if name in recipients
+        label: filled[name].sum() / recipients for name, label in _IDENTIFIERS.items() if name in filled
     }
     fill = pd.Series(present, dtype="float64")
-    origins = recipients["source"].fillna("not said") if "source" in recipients else pd.Series(dtype="str")
-    sources = origins.value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
+    sources = filled.set_index("source")["rows"]
     told = [f"{format_share(fill[name])} have a {name}" for name in ("UEI", "DUNS") if name in fill]
-    title = f"{format_count(len(recipients))} recipients" + (f": {', '.join(told)}" if told else "")
+    title = f"{format_count(recipients)} recipients" + (f": {', '.join(told)}" if told else "")
     shown = _pooled(sources.to_frame("recipients"), limit=8)
     figure = new_figure(0.75 + 0.3 * max(len(shown), len(fill), 2))
     left, right = figure.subplots(1, 2)
@@ -207,7 +208,7 @@ def recipients_by_source_and_identifier_fill(
         title,
         "Recipients by source (left) and how many carry each identifier (right)",
         alt="; ".join(f"{name} {format_share(share)}" for name, share in fill.items()),
-        n=f"{format_count(len(recipients))} recipients",
+        n=f"{format_count(recipients)} recipients",
         source=source,
     )
 
