@@ -43,4 +43,5 @@ def count_filled(table: Path, by: str) -> pd.DataFrame:
     total = pd.concat(parts).groupby(by, as_index=False).sum()
     named = total.rename(columns={f"{name}_sum": name for name in columns} | {f"{by}_count": "rows"})
     ordered = named.sort_values(["rows", by], ascending=[False, True], ignore_index=True)
-    return ordered[[by, "rows", *columns]]
+    result: pd.DataFrame = ordered[[by, "rows", *columns]]
+    return result
