@@ -100,6 +100,7 @@ def build_index(recipients: Path, folder: Path, params: Matching) -> RecipientIn
             rows = parts.rows
             keys.result()
             del parts, keys
+            pa.default_memory_pool().release_unused()
             with phase("index_words", rows=names):
                 lay_out_words(temporary, names, params.max_word_postings)
         write_json(

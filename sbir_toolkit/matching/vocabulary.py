@@ -33,30 +33,42 @@ def lay_out_words(folder: Path, names: int, cap: int) -> None:
     data, offsets = lay_out(core)
     start, end, word_start = _find_words(data, offsets)
     hashes = _hash_words(data, start, end)
+    lengths = (end - start).astype(np.uint32)
+    # Narrow, and gone as soon as they aren't needed: there are two or three words for each recipient.
+    begin = start.astype(np.uint32)
+    del start, end
+    np.save(folder / "name_words.npy", word_start.astype(np.uint32))
     owner = np.repeat(np.arange(names, dtype=np.uint32), np.diff(word_start))
     order, first, code = group_keys(hashes)
     sample = order[first]
     counts = np.diff(np.append(first, len(hashes)))
-    np.save(folder / "word_hash.npy", hashes[sample])
-    np.save(folder / "word_length.npy", np.minimum(end[sample] - start[sample], 255).astype(np.uint8))
-    np.save(folder / "word_count.npy", counts.astype(np.uint32))
-    np.save(folder / "name_words.npy", word_start.astype(np.uint32))
+    _write_postings(folder, "word", owner[order], counts, cap)
+    del order, first
     np.save(folder / "word_of_name.npy", code)
-    write_table(folder / "words.arrow", pa.table({"word": cut_runs(data, start[sample], end[sample])}))
-    plain = plain_hashes(hashes[sample], end[sample] - start[sample], data[end[sample] - 1])
+    weight = np.bincount(owner, word_bits(counts, names)[code], minlength=names)
+    np.save(folder / "name_bits.npy", weight.astype(np.float32))
+    del weight
+    low = begin[sample].astype(np.int64)
+    high = low + lengths[sample]
+    np.save(folder / "word_hash.npy", hashes[sample])
+    np.save(folder / "word_length.npy", np.minimum(high - low, 255).astype(np.uint8))
+    np.save(folder / "word_count.npy", counts.astype(np.uint32))
+    write_table(folder / "words.arrow", pa.table({"word": cut_runs(data, low, high)}))
+    plain = plain_hashes(hashes[sample], high - low, data[high - 1])
     np.save(folder / "word_plain.npy", plain)
     bags = bag_hashes(plain[code], word_start)
+    del code
     by_bag, _, _ = group_keys(bags)
     np.save(folder / "bag_key.npy", bags[by_bag])
     np.save(folder / "bag_name.npy", by_bag.astype(np.uint32))
-    weight = np.bincount(owner, word_bits(counts, names)[code], minlength=names)
-    np.save(folder / "name_bits.npy", weight.astype(np.float32))
-    _write_postings(folder, "word", owner[order], counts, cap)
-    _lay_out_pairs(folder, hashes, end - start, owner, cap)
-    _lay_out_typos(folder, data, start[sample], end[sample])
+    del bags, by_bag, begin
+    _lay_out_typos(folder, data, low, high)
+    _lay_out_pairs(folder, hashes, lengths, owner, cap)
 
 
-def _lay_out_pairs(folder: Path, hashes: Hashes, lengths: Ints, owner: npt.NDArray[Any], cap: int) -> None:
+def _lay_out_pairs(
+    folder: Path, hashes: Hashes, lengths: npt.NDArray[np.uint32], owner: npt.NDArray[Any], cap: int
+) -> None:
     """Key two neighbours as one word: for NANO TECH beside NANOTECH, and for common words only."""
     left = np.flatnonzero(owner[1:] == owner[:-1])
     joined = hashes[left] + hashes[left + 1] * powers(int(lengths.max(initial=0)) + 1)[lengths[left]]
@@ -131,16 +143,21 @@ def group_keys(keys: npt.NDArray[Any]) -> tuple[Ints, Ints, npt.NDArray[np.uint3
     # A quick sort leaves equal keys in an order that depends on the processor; sorting the pair of group
     # and position
     # mends that, and is faster than one stable sort.
-    order = np.argsort(keys)
-    in_order = keys[order]
+    # It works in place, as the keys of a whole register fill a good part of the memory.
+    quick = np.argsort(keys)
+    in_order = keys[quick]
     is_new = np.ones(len(keys), bool)
     is_new[1:] = in_order[1:] != in_order[:-1]
-    group = np.cumsum(is_new, dtype=np.uint64) - np.uint64(1)
-    both = (group << np.uint64(32)) | order.astype(np.uint64)
+    del in_order
+    both = np.cumsum(is_new, dtype=np.uint64)
+    both <<= np.uint64(32)
+    both |= quick.view(np.uint64)
+    del quick
     both.sort()
-    order = (both & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    both &= np.uint64(0xFFFFFFFF)
+    order: Ints = both.view(np.int64)
     code = np.empty(len(keys), np.uint32)
-    code[order] = group
+    code[order] = np.cumsum(is_new, dtype=np.uint32) - np.uint32(1)
     return order, np.flatnonzero(is_new), code
 
 
