@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types format lock clean
+.PHONY: help install run test lint types bench format lock clean
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,14 @@ lint: $(READY)  ## Check style and formatting
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
+bench: $(READY) .venv-peers/.ready  ## Measure the matcher at full size beside its floor (takes about ten minutes)
+	$(BIN)/python benchmarks/match_full_size.py
+
+.venv-peers/.ready: benchmarks/requirements.lock
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/requirements.lock
+	touch .venv-peers/.ready
+
 format: $(READY)  ## Put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -41,5 +49,5 @@ lock: $(READY)  ## Choose the newest versions anew and write requirements.lock
 		--no-emit-find-links --quiet --upgrade pyproject.toml --output-file requirements.lock
 
 clean:  ## Remove .venv and caches; outputs/ stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
