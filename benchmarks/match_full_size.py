@@ -1,9 +1,9 @@
 """How long the matcher takes at full size, how much memory it needs, and how right it is.
 
 Synthetic awards and recipients of full size are made once. Then, in turn and several times over: the floor
-(`floor.py`), the matcher with a cold store (nothing kept), the matcher with the recipient index warm (no chunk
-kept). What is printed is wall time and peak memory of the whole process tree, medians with their spread, and the
-ratio to the floor of the same turn.
+(`floor.py`), the matcher with a cold store (nothing kept), the matcher with the recipient index warm (no
+chunk kept). What is printed is wall time and peak memory of the whole process tree, medians with their
+spread, and the ratio to the floor of the same turn.
 
     make bench
     .venv/bin/python benchmarks/match_full_size.py --repeats 3 --awards 219500 --recipients 3400000
