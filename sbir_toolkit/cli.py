@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sbir_toolkit.errors import ToolkitError
+from sbir_toolkit.errors import explain as explain_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,10 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ToolkitError as refused:
         print(f"error: {refused}", file=sys.stderr)
         return refused.exit_code
+    except KeyboardInterrupt:
+        print("stopped by the keyboard", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # The reader of our output has gone (`sbir-toolkit runs | head`); that's no failure.
         sys.stderr.close()
         return 0
+    except OSError as refused:
+        # What the system refuses anywhere (no permission, a full disk) is said plainly.
+        said = explain_error("the system refused", where=refused.filename, got=refused.strerror or refused)
+        print(f"error: {said}", file=sys.stderr)
+        return 1
 
 
 def run(options: argparse.Namespace) -> int:

@@ -72,6 +72,9 @@ class Matching(_Section):
     min_margin: Share = Field(
         0.20, ge=0, le=1, description="Accept only if this much ahead of the runner-up."
     )
+    max_unplaced_probability: Share = Field(
+        0.98, ge=0, le=1, description="A match by name alone, with a place unknown, is never surer than this."
+    )
     max_candidates: int = Field(20, ge=1, description="Candidates scored for each company.")
     min_word_overlap: Share = Field(
         0.30, ge=0, le=1, description="Share of words in common that makes a candidate."
@@ -336,6 +339,11 @@ def _describe(wrong: ValidationError, where: str) -> str:
     blocks = []
     for error in wrong.errors():
         key = ".".join(str(part) for part in error["loc"]) or "(whole)"
+        if error["type"] == "missing" and error["loc"][:2] == ("quality", "gates"):
+            # A gate that isn't known is a new one, and a new one has to say what it measures.
+            what = f"there is no gate '{error['loc'][2]}', and a new one needs a metric"
+            blocks.append(explain(what, where=where, expected=f"one of {', '.join(_default_gates())}"))
+            continue
         if error["type"] == "extra_forbidden":
             what, expected = f"there is no parameter '{key}'", _siblings(error["loc"])
         else:

@@ -24,13 +24,14 @@ from sbir_toolkit.matching.identifiers import Hits, Identity, match_identifiers,
 from sbir_toolkit.matching.index import RecipientIndex, duns_numbers
 from sbir_toolkit.matching.model import Matrix, best_of_each, compete, make_terms, sum_groups, weigh
 from sbir_toolkit.matching.names import read_names
-from sbir_toolkit.matching.places import read_places
+from sbir_toolkit.matching.places import LEVELS, read_places
 from sbir_toolkit.matching.texts import Flags, Floats, Ints, hash_strings
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
 from sbir_toolkit.tables import COMPANIES, COMPANY_MATCHES
 
 _BLOCK = 8_192
+_UNPLACED = LEVELS.index("unknown")
 
 
 def match_companies(companies: pd.DataFrame, index: RecipientIndex, params: Matching) -> pd.DataFrame:
@@ -135,6 +136,9 @@ def _match_block(
         pairs, terms, differing = pairs.take(best), terms[best], differing[best]
         measures = {name: values[best] for name, values in measures.items()}
         probability = compete(pairs.company, score[best])
+        # Without a place nothing tells a firm from a namesake, however rare the name.
+        ceiling = np.where(pairs.level == _UNPLACED, params.max_unplaced_probability, 1.0)
+        probability = np.minimum(probability, ceiling)
     with phase("decide", rows=companies.num_rows):
         choice = choose(index, pairs, probability, companies.num_rows)
     return Matched(companies, hits, pairs, measures, terms, differing, probability, choice)

@@ -130,6 +130,23 @@ class History:
         """Read the quality metrics of all runs: run_id, created, name, metric, value."""
         return self._read_with_run(METRICS, METRICS.c.metric)
 
+    def metrics_with(self, name: str, run_id: str, values: Mapping[str, float | None]) -> pd.DataFrame:
+        """Give the shares that runs with parameters of one name measured, with those of a run under way.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each run and metric, the oldest run first: run_id, metric, value.
+        """
+        known = self.metrics()
+        earlier = known[(known["name"] == name) & (known["run_id"] != run_id)][["run_id", "metric", "value"]]
+        own = [(run_id, metric, value) for metric, value in values.items() if value is not None]
+        latest = pd.DataFrame(own, columns=["run_id", "metric", "value"]).astype(earlier.dtypes.to_dict())
+        together = pd.concat([earlier, latest], ignore_index=True)
+        is_share = together["metric"].map(together.groupby("metric")["value"].max()) <= 1
+        shares: pd.DataFrame = together[is_share]
+        return shares.reset_index(drop=True)
+
     def alerts(self) -> pd.DataFrame:
         """Read the alerts of all runs."""
         return self._read_with_run(ALERTS, ALERTS.c.alert_id)

@@ -20,7 +20,7 @@ from typing import Any
 from sbir_toolkit import errors
 from sbir_toolkit.errors import ContractError, GateError, StageError
 from sbir_toolkit.pipeline.certificate import check_outputs
-from sbir_toolkit.pipeline.gates import failing, judge
+from sbir_toolkit.pipeline.gates import failing, judge, way_out
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
 from sbir_toolkit.pipeline.plan import plan_stage
 from sbir_toolkit.pipeline.publish import publish_stage
@@ -116,7 +116,7 @@ class Conductor:
         key = stage_key(stage, self._setup, self._table_digests(stage), self._state.folder.run_id)
         is_redone = self._order.is_fresh or stage.name in self._order.redo
         result, reason = plan_stage(
-            stage, key, self._store, run_id=self._state.folder.run_id, is_redone=is_redone
+            stage, key, self._setup, run_id=self._state.folder.run_id, is_redone=is_redone
         )
         if result is not None:
             self._reuse(stage, result, reason)
@@ -131,7 +131,7 @@ class Conductor:
 
     def _hindrance(self, stage: Stage) -> tuple[str, str] | None:
         if self._stop.is_set():
-            return "interrupted", "the run was told to stop"
+            return "pending", "the run was told to stop before it began"
         if self._decision is not None and self._decision.overall == "stop":
             return "blocked", f"a gate stopped the run: {'; '.join(self._failed_gates)}"
         for name in self._pipeline.upstream(stage):
@@ -193,14 +193,23 @@ class Conductor:
         for table in stage.writes:
             folder.table(table).unlink(missing_ok=True)
         outcome = run_notebook(stage, self._setup, folder, self._stop)
-        facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.message, **outcome.figures}
+        facts: dict[str, Any] = {
+            "status": outcome.status,
+            "reason": outcome.message,
+            "error": outcome.error,
+            **outcome.figures,
+        }
         if outcome.status == "done":
             facts = self._checked(stage, outcome)
         facts["exit_code"] = _exit_code(facts["status"], outcome)
         self._state.update_stage(stage.name, **facts)
         publish_stage(stage, self._setup, self._state)
         if facts["status"] == "done":
-            self._store.add(stored_result(stage, key, folder, self._setup.project, facts["outputs"]))
+            self._store.add(
+                stored_result(
+                    stage, key, folder, self._setup.project, facts["outputs"], params=self._setup.params.name
+                )
+            )
         self._say(_describe(stage.name, facts))
 
     def _checked(self, stage: Stage, outcome: Outcome) -> dict[str, Any]:
@@ -233,7 +242,8 @@ class Conductor:
         report, self._decision = judge(self._state.folder.table("metrics"), self._setup.params)
         self._failed_gates = failing(report)
         self._state.update(
-            gates=report.table.astype(object).where(report.table.notna(), None).to_dict("records")
+            way_out=way_out(report),
+            gates=report.table.astype(object).where(report.table.notna(), None).to_dict("records"),
         )
         for sentence in self._decision.sentences:
             self._say(f"{stage.name}: {sentence}")

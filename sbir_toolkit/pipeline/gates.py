@@ -31,3 +31,9 @@ def failing(report: GateReport) -> list[str]:
     """One sentence for each gate that failed: which, value, threshold."""
     rows = report.table[report.table["verdict"] == "fail"].to_dict("records")
     return [f"gate {row['gate']} failed: {row['reason']} ({row['threshold']})" for row in rows]
+
+
+def way_out(report: GateReport) -> str:
+    """Say how failed gates may be let pass, as options of the command line; empty when none failed."""
+    options = " ".join(f"-p quality.gates.{gate}.action=continue" for gate in report.failed)
+    return f"to go on all the same: {options}, or other thresholds" if options else ""

@@ -84,6 +84,7 @@ class StoredResult:
     key: str
     parts: dict[str, Any]
     run_id: str
+    params: str
     created: float
     tables: dict[str, StoredTable] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -134,10 +135,12 @@ class ResultStore:
         result = _parse(read_json(path))
         return result if self._is_whole(result) else None
 
-    def newest(self, stage: str) -> StoredResult | None:
-        """The last result of a stage, whatever its key."""
+    def newest(self, stage: str, params: str) -> StoredResult | None:
+        """The last result of a stage, whatever its key; rather one made with parameters of the same name."""
         results = [_parse(read_json(path)) for path in (self._folder / stage).glob("*.json")]
-        return max(results, key=lambda result: (result.created, result.key), default=None)
+        return max(
+            results, key=lambda result: (result.params == params, result.created, result.key), default=None
+        )
 
     def add(self, result: StoredResult) -> None:
         """Keep a result."""

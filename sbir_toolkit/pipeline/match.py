@@ -21,8 +21,9 @@ from sbir_toolkit.matching import Explanation, explain_match, open_index
 from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
+from sbir_toolkit.pipeline.setup import digest_input
 from sbir_toolkit.sources import Loaded, load_awards, load_recipients
-from sbir_toolkit.storage import atomic_path, digest_file, digest_value, locked
+from sbir_toolkit.storage import atomic_path, digest_value, locked
 from sbir_toolkit.versions import code_digest
 
 _WAIT_S = 900.0
@@ -38,7 +39,9 @@ class Matched:
     enriched: Enriched
 
     def __repr__(self) -> str:
-        return f"{self.awards!r}\n{self.recipients!r}\n{self.enriched!r}\nmatches: {self.out}"
+        rejects = self.out.with_name(f"{self.out.stem}.rejects.parquet")
+        parts = f"{self.awards!r}\n{self.recipients!r}\n{self.enriched!r}"
+        return f"{parts}\nmatches: {self.out}\nrejected records: {rejects}"
 
 
 def match_awards(awards: Path, recipients: Path, out: Path, params: Params, store: Path) -> Matched:
@@ -61,9 +64,14 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
     Matched
         Counts of what was read, rejected and decided.
     """
+    if out.suffix != ".parquet":
+        expected = "a name that ends in .parquet"
+        raise ParameterError(
+            explain_error("the matches are written as Parquet", where=out, expected=expected, got=out.name)
+        )
     made_from = {
-        "awards": digest_file(awards),
-        "recipients": digest_file(recipients),
+        "awards": digest_input(awards, "awards", todo="name SBIR.gov's CSV file"),
+        "recipients": digest_input(recipients, "recipients", todo="name a CSV or Parquet file of recipients"),
         "code": code_digest("sources"),
     }
     work = store / "files" / digest_value(made_from)[7:23]

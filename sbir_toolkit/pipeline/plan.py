@@ -99,7 +99,7 @@ def make_plan(setup: Setup, *, redo: frozenset[str] = frozenset()) -> Plan:
 
 
 def plan_stage(
-    stage: Stage, key: StageKey, store: ResultStore, *, run_id: str | None = None, is_redone: bool = False
+    stage: Stage, key: StageKey, setup: Setup, *, run_id: str | None = None, is_redone: bool = False
 ) -> tuple[StoredResult | None, str]:
     """Decide about one stage whose key is known: its known result, or None; and why.
 
@@ -112,6 +112,7 @@ def plan_stage(
     """
     if stage.measures_run:
         return None, "measures this run"
+    store = ResultStore(setup.project)
     result = store.find(stage.name, key.digest)
     if result is not None and result.run_id == run_id:
         return result, "done before the run was interrupted, and its tables are whole"
@@ -119,7 +120,7 @@ def plan_stage(
         return None, "asked for"
     if result is not None:
         return result, f"nothing it depends on has changed since run {result.run_id}"
-    before = store.newest(stage.name)
+    before = store.newest(stage.name, setup.params.name)
     if before is None:
         return None, "has never run"
     return None, "; ".join(key.changes_since(before.parts)) or "its result is damaged or gone"
@@ -155,7 +156,7 @@ def _plan_stage(
     held_up = _held_up(stage, setup, planned)
     if held_up:
         return PlannedStage(stage.name, None, held_up, key, is_blocked=True)
-    result, reason = plan_stage(stage, key, ResultStore(setup.project), is_redone=stage.name in redo)
+    result, reason = plan_stage(stage, key, setup, is_redone=stage.name in redo)
     return PlannedStage(stage.name, result, reason, key)
 
 

@@ -42,6 +42,10 @@ def describe_end(run: RunFolder, record: dict[str, Any]) -> str:
         lines.append("not complete:")
         lines += [f"  {gap['table']} ({gap['stage']}): {gap['why']}" for gap in certificate["missing"]]
     lines += [f"alert: {alert['severity']}: {alert['message']}" for alert in record["alerts"]]
+    if record["status"] in ("interrupted", "failed"):
+        lines.append(f"go on with: sbir-toolkit resume {run.run_id}")
+    if record["way_out"]:
+        lines.append(record["way_out"])
     lines.append(f"reports: {run.path / 'index.html'}")
     return "\n".join(lines)
 

@@ -16,7 +16,7 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.performance import History, find_alerts, judge_stages, measure_run
 from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_alerts
 from sbir_toolkit.pipeline.certificate import certify
-from sbir_toolkit.pipeline.gates import judge
+from sbir_toolkit.pipeline.gates import judge, way_out
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, RunState, list_runs, read_run
 from sbir_toolkit.pipeline.setup import Setup
@@ -122,9 +122,9 @@ def collect_metrics(pipeline: Pipeline, run: RunFolder) -> dict[str, float]:
 
 
 def _title(notebook: Any, fallback: str) -> str:
-    first = next((cell.source for cell in notebook.cells if cell.cell_type == "markdown"), "")
-    heading = first.splitlines()[0].lstrip("# ") if first.startswith("# ") else ""
-    return heading or fallback
+    sources = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = next((source for source in sources if source.startswith("# ")), f"# {fallback}")
+    return str(heading.splitlines()[0].removeprefix("# "))
 
 
 def _header(facts: Mapping[str, Any], record: Mapping[str, Any], params: Params) -> dict[str, str]:
@@ -142,9 +142,11 @@ def _header(facts: Mapping[str, Any], record: Mapping[str, Any], params: Params)
 
 def _notices(stage: Stage, setup: Setup, state: RunState) -> list[str]:
     facts = state.stage(stage.name)
-    notices = [] if facts["status"] == "done" else [f"This stage {facts['status']}: {facts['reason']}"]
+    # An error that the notebook raised stands in the report already; how a process died doesn't.
+    is_told = facts["status"] == "done" or (facts["status"] == "failed" and facts.get("error"))
+    notices = [] if is_told else [f"This stage {facts['status']}: {facts['reason']}"]
     if "metrics" in stage.writes and facts["status"] == "done":
-        _, decision = judge(state.folder.table("metrics"), setup.params)
+        report, decision = judge(state.folder.table("metrics"), setup.params)
         if decision.overall != "continue":
             held = [
                 other.name
@@ -153,6 +155,7 @@ def _notices(stage: Stage, setup: Setup, state: RunState) -> list[str]:
             ]
             later = [name for name in held if state.stage(name)["status"] == "pending"]
             notices += [*decision.sentences, f"Not run because of this: {', '.join(later) or 'nothing'}."]
+            notices += [f"{way_out(report)[:1].upper()}{way_out(report)[1:]}."]
     return notices
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -158,6 +159,7 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
         "totals": {},
         "metrics": {},
         "gates": [],
+        "way_out": "",
         "alerts": [],
         "certificate": None,
     }
@@ -166,7 +168,7 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
 
 
 def open_run(project: Project, run_id: str | None = None) -> RunFolder:
-    """Find a run by its id, or the newest one.
+    """Find a run by its id; None or "latest": the newest one.
 
     Raises
     ------
@@ -174,7 +176,7 @@ def open_run(project: Project, run_id: str | None = None) -> RunFolder:
         When there is none.
     """
     folders = list_runs(project)
-    if run_id is None:
+    if run_id in (None, "latest"):
         if folders:
             return folders[0]
         raise ParameterError(
@@ -259,6 +261,10 @@ def _cpu_name() -> str:
 
 def _new_folder(project: Project, params: Params, run_id: str | None) -> RunFolder:
     project.runs.mkdir(parents=True, exist_ok=True)
+    if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", run_id):
+        raise ParameterError(
+            explain("a run's id is the name of a folder", expected="letters, digits, _ . -", got=run_id)
+        )
     base = run_id or f"{time.strftime('%Y%m%dT%H%M%S')}-{params.name}"
     for number in range(1, 1000):
         path = project.runs / (base if number == 1 else f"{base}-{number}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.params import Params
@@ -59,6 +60,17 @@ def _digest(project: Project, params: Params, name: str) -> str | None:
     path = input_path(project, params, name)
     if params.lookup(f"{name}.path") is None and not path.exists():
         return None
+    return digest_input(path, name, todo=f"name it with -p {name}.path=FILE, or in a parameters file")
+
+
+def digest_input(path: Path, name: str, *, todo: str) -> str:
+    """Digest an input file.
+
+    Raises
+    ------
+    InputError
+        When it isn't there, or isn't a file that may be read.
+    """
     try:
         return digest_file(path)
     except OSError as wrong:
@@ -68,6 +80,6 @@ def _digest(project: Project, params: Params, name: str) -> str | None:
                 where=path,
                 expected="a file that may be read",
                 got=wrong.strerror or wrong,
-                todo=f"name it with -p {name}.path=FILE",
+                todo=todo,
             )
         ) from wrong

@@ -241,8 +241,9 @@ def _ordered(stages: list[Stage], path: Path) -> tuple[Stage, ...]:
             explain("the stages wait for each other in a circle", where=path, got=circle)
         ) from None
     order: list[Stage] = []
-    while sorter.is_active():
-        ready = set(sorter.get_ready())
-        order += [stage for stage in stages if stage.name in ready]
-        sorter.done(*ready)
+    while len(order) < len(stages):
+        # Of those whose turn it may be, the one that stands first in the file.
+        placed = {stage.name for stage in order}
+        waiting = (stage for stage in stages if stage.name not in placed)
+        order.append(next(stage for stage in waiting if set(unordered.before(stage)) <= placed))
     return tuple(order)

@@ -16,9 +16,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sbir_toolkit.errors import InputError, ParameterError, explain
+from sbir_toolkit.errors import GateError, InputError, ParameterError, explain
 from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
+from sbir_toolkit.pipeline.gates import failing, judge, way_out
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, StoredTable, stage_key
 from sbir_toolkit.pipeline.project import (
     Project,
@@ -26,10 +27,10 @@ from sbir_toolkit.pipeline.project import (
     find_project,
     input_path,
 )
-from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run
+from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
 from sbir_toolkit.pipeline.setup import make_setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage, load_pipeline
-from sbir_toolkit.storage import read_json, read_lines, write_json, write_parquet
+from sbir_toolkit.storage import is_locked, read_json, read_lines, write_json, write_parquet
 from sbir_toolkit.tables import TABLES
 
 if TYPE_CHECKING:
@@ -75,22 +76,39 @@ class OpenStage:
     """
 
     def __init__(
-        self, stage: Stage, project: Project, run: RunFolder, params: Params, pipeline: Pipeline
+        self,
+        stage: Stage,
+        project: Project,
+        run: RunFolder,
+        params: Params,
+        pipeline: Pipeline,
+        *,
+        source: RunFolder | None = None,
     ) -> None:
         self._stage = stage
         self._pipeline = pipeline
         self._project = project
         self._run = run
+        # Where earlier stages' tables are: in the run itself, or in one that has ended and stays as it is.
+        self._source = source or run
         self._is_lab = not run.record.exists()
         self.params = params
         self.run_id = run.run_id
         self._results: dict[str, StoredTable] = {}
         self._key: StageKey | None = None
-        if self._is_lab:
+        if self._is_lab and source is None:
             self._look_up()
+        if stage.needs_gates:
+            self._ask_gates()
 
     def __repr__(self) -> str:
-        where = f"opened by itself in {self._run.path}" if self._is_lab else f"part of run {self.run_id}"
+        where = f"part of run {self.run_id}"
+        if self._is_lab:
+            where = f"opened by itself in {self._run.path}"
+        if self._source != self._run:
+            where = (
+                f"opened on run {self._source.run_id}, which stays as it is; results go to {self._run.path}"
+            )
         return f"Stage {self._stage.name}, {where}, parameters {self.params.name}."
 
     def _repr_html_(self) -> str:
@@ -128,7 +146,7 @@ class OpenStage:
             return self._run.table(table)
         if table in self._results:
             return self._project.outputs / self._results[table].path
-        path = self._run.table(table)
+        path = self._source.table(table)
         if path.exists():
             return path
         maker = self._pipeline.producer(table)
@@ -165,7 +183,7 @@ class OpenStage:
         """What the stages before this one recorded, in one dictionary."""
         found: dict[str, Any] = {}
         for other in self._pipeline.stages:
-            path = self._run.metrics(other.name)
+            path = self._source.metrics(other.name)
             if path.exists() and other.name != self._stage.name:
                 found |= read_json(path)
         return found
@@ -198,11 +216,11 @@ class OpenStage:
         return {name: pq.read_metadata(self._run.table(name)).num_rows for name in self._stage.writes}
 
     def _stored(self, key: StageKey, outputs: Mapping[str, Mapping[str, Any]]) -> StoredResult:
-        return stored_result(self._stage, key, self._run, self._project, outputs)
+        return stored_result(self._stage, key, self._run, self._project, outputs, params=self.params.name)
 
     def _measured_run(self) -> RunFolder:
-        if not self._is_lab:
-            return self._run
+        if self._source.record.exists():
+            return self._source
         for folder in list_runs(self._project):
             if read_json(folder.record)["name"] == self.params.name:
                 return folder
@@ -233,6 +251,19 @@ class OpenStage:
                 self._results |= result.tables
                 self._copy_metrics(result)
 
+    def _ask_gates(self) -> None:
+        # The pipeline asks before it starts a stage; somebody who opens one by hand gets the same answer.
+        report, decision = judge(self.path("metrics"), self.params)
+        if decision.overall != "continue":
+            raise GateError(
+                explain(
+                    f"the quality gates hold up the stage '{self._stage.name}'",
+                    where=self._source.run_id,
+                    got="; ".join(failing(report)),
+                    todo=way_out(report),
+                )
+            )
+
     def _copy_metrics(self, result: StoredResult) -> None:
         if "metrics" in result.files and (self._project.outputs / result.files["metrics"]).exists():
             values = read_json(self._project.outputs / result.files["metrics"])
@@ -247,9 +278,10 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
     name
         The stage's name in `notebooks/pipeline.yml`.
     run_id
-        The run it is part of; empty: it is opened by itself.
+        The run it is part of. Empty: it is opened by itself. A run that has ended: its tables are read, but
+        it stays as it is, and what is written goes to a folder of its own.
     params_file
-        The parameters; relative to the current folder or the project's.
+        The parameters, relative to the current folder or the project's; a run has its own.
 
     Returns
     -------
@@ -257,24 +289,32 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
         To read, write and record with.
     """
     project = find_project()
-    params = load_params(find_params_file(project, params_file))
+    if not run_id:
+        params = load_params(find_params_file(project, params_file))
+        run, source = RunFolder(project.runs / f"lab-{params.name}"), None
+    else:
+        folder = RunFolder(project.runs / run_id)
+        if not folder.record.exists():
+            todo = "leave run_id empty to work by itself"
+            raise ParameterError(explain(f"there is no run '{run_id}'", where=project.runs, todo=todo))
+        params = run_params(folder)
+        is_conducted = is_locked(folder.lock)
+        run, source = (folder, None) if is_conducted else (RunFolder(project.runs / f"lab-{run_id}"), folder)
     pipeline = load_pipeline(project.declaration, params)
     stage = pipeline[name]
-    run = RunFolder(project.runs / (run_id or f"lab-{params.name}"))
-    if run_id and not run.record.exists():
-        raise ParameterError(
-            explain(
-                f"there is no run '{run_id}'", where=project.runs, todo="leave run_id empty to work by itself"
-            )
-        )
     run.metrics(name).unlink(missing_ok=True)
-    if not run_id:
-        run.path.mkdir(parents=True, exist_ok=True)
-    return OpenStage(stage, project, run, params, pipeline)
+    run.path.mkdir(parents=True, exist_ok=True)
+    return OpenStage(stage, project, run, params, pipeline, source=source)
 
 
 def stored_result(
-    stage: Stage, key: StageKey, run: RunFolder, project: Project, outputs: Mapping[str, Mapping[str, Any]]
+    stage: Stage,
+    key: StageKey,
+    run: RunFolder,
+    project: Project,
+    outputs: Mapping[str, Mapping[str, Any]],
+    *,
+    params: str,
 ) -> StoredResult:
     """Describe a stage's result in a run's folder, for the store."""
 
@@ -294,4 +334,4 @@ def stored_result(
         name: StoredTable(relative(run.table(name)), made["rows"], made["digest"], made["bytes"])
         for name, made in outputs.items()
     }
-    return StoredResult(stage.name, key.digest, key.parts, run.run_id, time.time(), tables, files)
+    return StoredResult(stage.name, key.digest, key.parts, run.run_id, params, time.time(), tables, files)

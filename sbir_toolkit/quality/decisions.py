@@ -51,7 +51,7 @@ class Decision:
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)
-        return f"<p><strong>{html.escape(self.overall)}</strong></p><ul>{items}</ul>"
+        return f"<p>Decision: <strong>{html.escape(self.overall)}</strong></p><ul>{items}</ul>"
 
 
 def decide(report: GateReport) -> Decision:

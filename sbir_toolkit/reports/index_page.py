@@ -130,7 +130,7 @@ def _describe_stage(folder: Path, name: str, stage: Mapping[str, Any], *, prefix
     reason = str(stage.get("reason") or "")
     if not reason and stage.get("reused_from"):
         reason = f"reused from {stage['reused_from']}"
-    number = Path(report).name.partition("_")[0]
+    number = str(stage.get("notebook") or Path(report).name).partition("_")[0]
     return {
         "name": name.replace("_", " "),
         "short": number if number.isdigit() else name[:2],

@@ -36,8 +36,8 @@ def format_number(value: float | None) -> str:
 
     Examples
     --------
-    >>> format_number(0.812345), format_number(12.0), format_number(1234567.8)
-    ('0.8123', '12', '1,234,568')
+    >>> format_number(0.812345), format_number(12.0), format_number(8029.68), format_number(1234567.8)
+    ('0.8123', '12', '8,030', '1,234,568')
     """
     if value is None or math.isnan(value):
         return DASH
@@ -46,7 +46,7 @@ def format_number(value: float | None) -> str:
     if value == round(value) or abs(value) >= 10_000:
         return f"{value:,.0f}"
     text = f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
-    return text.rstrip("0").rstrip(".")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_share(value: float | None) -> str:

@@ -11,10 +11,11 @@ import papermill
 import pytest
 
 from sbir_toolkit import open_stage
-from sbir_toolkit.errors import ContractError, InputError, ParameterError
-from sbir_toolkit.params import load_params
+from sbir_toolkit.errors import ContractError, GateError, InputError, ParameterError
+from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.project import Project, find_project
 from sbir_toolkit.pipeline.start import run_pipeline
+from sbir_toolkit.storage import digest_file
 
 from .toy import FUNDING, RECOMMENDS, make_project, write_notebook
 
@@ -53,6 +54,42 @@ def test_missing_table_is_named_with_the_notebook_that_makes_it(project: Project
     (project.root / "params" / "toy.yml").write_text("name: toy\naccuracy: {seed: 8}\n")
     with pytest.raises(InputError, match=r"run count\.ipynb first"):
         open_stage("advise", params_file="params/toy.yml").read("funding")
+
+
+def test_run_that_has_ended_is_read_and_left_alone(project: Project) -> None:
+    """Opened on it, a notebook reads its tables with its parameters; what it writes goes elsewhere."""
+    params = load_params(project.root / "params" / "toy.yml", ["accuracy.seed=11"])
+    result = run_pipeline(project, params, run_id="ended", say=lambda line: None)
+    before = digest_file(result.run.table("funding"))
+    stage = open_stage("count", "ended", "params/toy.yml")
+    assert stage.params.accuracy.seed == 11
+    stage.write(funding=load_frame())
+    assert digest_file(result.run.table("funding")) == before
+    assert stage.path("funding").parent.parent.name == "lab-ended"
+    assert "stays as it is" in repr(stage)
+    assert len(open_stage("advise", "ended", "params/toy.yml").read("funding")) == 1
+
+
+def test_gates_are_asked_also_by_hand(project: Project) -> None:
+    """A stage that needs the gates doesn't open while they hold it up, and says how to let it pass."""
+    values = {"metric": ["match_rate"], "slice": ["all"], "value": [0.1], "low": [None], "high": [None]}
+    metrics = pd.DataFrame({**values, "numerator": [1.0], "denominator": [10.0], "unit": ["share"]})
+    gates = {name: {"action": "continue"} for name in Params().quality.gates if name != "match_rate"}
+    stages: dict[str, dict[str, object]] = {
+        "measure": {"writes": ["metrics"]},
+        "judge": {"reads": ["metrics"], "writes": ["gates"]},
+        "find": {"reads": ["metrics"], "needs_gates": True},
+    }
+    project = make_project(project.root, stages, quality={"gates": gates})
+    measure = open_stage("measure", params_file="params/toy.yml")
+    measure.write(metrics=metrics)
+    measure.finish()
+    with pytest.raises(GateError, match=r"-p quality\.gates\.match_rate\.action=continue"):
+        open_stage("find", params_file="params/toy.yml")
+    project = make_project(
+        project.root, stages, quality={"gates": {**gates, "match_rate": {"fail_below": 0.05}}}
+    )
+    assert "find" in repr(open_stage("find", params_file="params/toy.yml"))
 
 
 def test_stage_refuses_what_breaks_its_contract(project: Project) -> None:
@@ -97,6 +134,11 @@ def test_command_line_says_errors_plainly(project: Project) -> None:
         (["run", "params/toy.yml", "--only", "cook"], "there is no stage 'cook'"),
         (["status", "gone"], "there is no run 'gone'"),
         (["resume"], "there is no run yet"),
+        (["run", "params/toy.yml", "--run-id", "a/b"], "a run's id is the name of a folder"),
+        (["run", "params/toy.yml", "-p", "quality.gates.luck.fail_below=1"], "there is no gate 'luck'"),
+        (["match", "gone.csv", "gone.csv", "-o", "x.parquet"], "the input 'awards' can't be read"),
+        (["match", ".", "gone.csv", "-o", "x.parquet"], "Is a directory"),
+        (["match", "gone.csv", "gone.csv", "-o", "x.csv"], "a name that ends in .parquet"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "sbir_toolkit.cli", *words],

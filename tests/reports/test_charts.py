@@ -79,7 +79,7 @@ DRAWN: dict[str, tuple[Callable[[pd.DataFrame], Chart], pd.DataFrame, str]] = {
     "stage_timeline": (
         charts.stage_timeline,
         frames.FIGURES,
-        "The run took 21.8 s; longest: match recipients (17.3 s, 80.5 % of all work)",
+        "2 stages in 21.8 s; longest: match recipients (17.3 s, 80.5 % of all work)",
     ),
     "stage_memory": (charts.stage_memory, frames.FIGURES, "Peak memory 1.31 GB, in match recipients"),
     "stage_memory_over_time": (

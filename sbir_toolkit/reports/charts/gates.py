@@ -80,20 +80,20 @@ def match_rate_by(
         return nothing(f"no {readable(metric)} by {readable(by)}", source=source)
     slices = slices.assign(name=slices["slice"].str.removeprefix(f"{by}="))
     whole = chosen[chosen["slice"] == "all"]
-    lowest = slices.sort_values(["value", "name"], kind="stable").iloc[0]
+    is_years = slices["name"].str.fullmatch(r"\d+").all()
+    by_cases = slices.sort_values(["denominator", "name"], ascending=[False, True], kind="stable")
+    shown = slices if is_years else by_cases.head(_SHOWN_SLICES)
+    lowest = shown.sort_values(["value", "name"], kind="stable").iloc[0]
     title = f"{readable(metric).capitalize()} "
     if len(whole):
         title += format_interval(*whole[["value", "low", "high"]].iloc[0]) + "; "
     title += f"lowest for {lowest['name']}: {format_share(lowest['value'])}"
     overall = float(whole["value"].iloc[0]) if len(whole) else None
-    if slices["name"].str.fullmatch(r"\d+").all():
+    if is_years:
         figure = new_figure(2.9)
         _draw_years(figure.subplots(), slices, overall, readable(metric), readable(by))
         cut = ""
     else:
-        shown = slices.sort_values(["denominator", "name"], ascending=[False, True], kind="stable").head(
-            _SHOWN_SLICES
-        )
         shown = shown.sort_values(["value", "name"], ascending=[False, True], kind="stable")
         figure = new_figure(0.75 + 0.27 * len(shown))
         _draw_slices(figure.subplots(), shown, overall, readable(metric))

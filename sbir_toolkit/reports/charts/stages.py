@@ -87,7 +87,7 @@ def stage_timeline(figures: pd.DataFrame, *, source: str = "table stage_figures"
     share = f", {format_share(longest['elapsed_s'] / total)} of all work" if total > 0 else ""
     return finish(
         figure,
-        f"The run took {format_seconds(ended_s)}; longest: {readable(longest['stage'])} "
+        f"{len(stages)} stages in {format_seconds(ended_s)}; longest: {readable(longest['stage'])} "
         f"({format_seconds(longest['elapsed_s'])}{share})",
         "When each stage ran, with its phases",
         alt="; ".join(f"{readable(s.stage)} {format_seconds(s.elapsed_s)}" for s in rows_of(stages)),
@@ -195,7 +195,7 @@ def stage_trends(trends: pd.DataFrame, *, source: str = "history of runs") -> Ch
     """
     known = trends[trends["elapsed_s"].notna()].sort_values(["created", "run_id"], kind="stable")
     if known.empty:
-        return nothing("no stage has been measured", source=source)
+        return nothing("no run with these parameters has measured a stage", source=source)
     runs = {run: place for place, run in enumerate(known["run_id"].unique(), start=1)}
     if len(runs) < 2:
         return say(
