@@ -23,6 +23,8 @@ from sbir_toolkit.pipeline.stages import Stage
 from sbir_toolkit.storage import digest_file, digest_value, read_json, write_json
 from sbir_toolkit.versions import code_digest, library_versions
 
+# Results that another version of the toolkit stored in another form stand beside these and aren't looked at.
+_FORMAT = 1
 _LIBRARIES = ("numpy", "pandas", "pyarrow", "rapidfuzz")
 
 
@@ -125,7 +127,7 @@ class ResultStore:
 
     def __init__(self, project: Project) -> None:
         self._outputs = project.outputs
-        self._folder = project.store / "stages"
+        self._folder = project.store / f"stages-{_FORMAT}"
 
     def find(self, stage: str, key: str) -> StoredResult | None:
         """Find a result whose tables are all there, unchanged to the byte."""

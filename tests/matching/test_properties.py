@@ -94,6 +94,7 @@ def test_an_unrelated_recipient_changes_no_accepted_link(
         {"accept_probability": 1.0, "review_probability": 0.4},
         {"review_probability": 0.0},
         {"min_margin": 1.0},
+        {"max_unplaced_probability": 0.0},
         {"max_candidates": 1},
         {"min_word_overlap": 0.99},
         {"max_word_postings": 1},
