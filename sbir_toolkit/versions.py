@@ -17,6 +17,9 @@ from typing import Any
 
 _PACKAGE = Path(__file__).parent
 
+# The libraries whose version may change a result; a result made with another one isn't reused.
+DECIDING_LIBRARIES = ("numpy", "pandas", "pyarrow", "rapidfuzz")
+
 # Lowest first. A room may import those before it and nothing else; the layer test holds this order.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),

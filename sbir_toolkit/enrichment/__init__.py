@@ -7,6 +7,6 @@ room.
 from __future__ import annotations
 
 from sbir_toolkit.enrichment.combine import check_conserved
-from sbir_toolkit.enrichment.enrich import Enriched, enrich_awards, prepare_index
+from sbir_toolkit.enrichment.enrich import Enriched, enrich_awards, link_awards, prepare_index
 
-__all__ = ["Enriched", "check_conserved", "enrich_awards", "prepare_index"]
+__all__ = ["Enriched", "check_conserved", "enrich_awards", "link_awards", "prepare_index"]

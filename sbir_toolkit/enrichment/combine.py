@@ -8,7 +8,7 @@ as in, each key once.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,11 @@ class MatchTables:
     enriched_awards: Path
     review_candidates: Path
 
+    @classmethod
+    def inside(cls, folder: Path) -> MatchTables:
+        """Name them after their contracts, in one folder."""
+        return cls(**{field.name: folder / f"{field.name}.parquet" for field in fields(cls)})
+
 
 def combine_parts(parts: list[Path], out: Path) -> int:
     """Put the parts together, in their order; returns the number of companies."""
@@ -66,15 +71,18 @@ def combine_parts(parts: list[Path], out: Path) -> int:
     return rows
 
 
-def join_awards(awards: Path, recipients: Path, tables: MatchTables, *, batch_rows: int) -> int:
+def join_awards(awards: Path, recipients: Path | None, tables: MatchTables, *, batch_rows: int) -> int:
     """Give every award its company's match, in the awards' order.
 
     Parameters
     ----------
-    awards, recipients
-        Parquet of the contracts `awards` and `recipients`.
+    awards
+        Parquet of the contract `awards`.
+    recipients
+        Parquet of the contract `recipients`, to add what is known of an accepted one; None: only the
+        matches are written.
     tables
-        `companies` and `company_matches` are read; `matches` and `enriched_awards` are written.
+        `company_matches` is read; `matches` and `enriched_awards` are written.
     batch_rows
         Awards worked on at once.
 
@@ -89,20 +97,26 @@ def join_awards(awards: Path, recipients: Path, tables: MatchTables, *, batch_ro
         When an award's company has no match: the companies weren't made from these awards.
     """
     company_matches = pq.read_table(tables.company_matches).to_pandas().set_index("company_id")
-    accepted = company_matches.loc[company_matches["decision"] == "accept", "recipient_id"].dropna().unique()
-    details = _recipient_details(recipients, pa.array(accepted, pa.string()), batch_rows)
     award_columns = [name for name in ENRICHED_AWARDS.names if name in pq.read_schema(awards).names]
+    enrich = None
+    if recipients is not None:
+        accepted = company_matches.loc[company_matches["decision"] == "accept", "recipient_id"]
+        enrich = _recipient_details(recipients, pa.array(accepted.dropna().unique(), pa.string()), batch_rows)
     rows = 0
-    with (
-        phase("join") as span,
-        parquet_writer(tables.matches, MATCHES.arrow_schema) as matches_writer,
-        parquet_writer(tables.enriched_awards, ENRICHED_AWARDS.arrow_schema) as enriched_writer,
-    ):
+    with phase("join") as span, contextlib.ExitStack() as stack:
+        matches_writer = stack.enter_context(parquet_writer(tables.matches, MATCHES.arrow_schema))
+        if enrich is not None:
+            enriched_writer = stack.enter_context(
+                parquet_writer(tables.enriched_awards, ENRICHED_AWARDS.arrow_schema)
+            )
+        else:
+            award_columns = ["award_id", *FIELDS]
         for batch in read_batches(awards, award_columns, batch_rows):
             found = _match_of_each(batch, company_matches)
             matches = pd.concat([batch[["award_id", "company"]], found[MATCHES.names[2:]]], axis=1)
             matches_writer.write_table(MATCHES.arrow(matches))
-            enriched_writer.write_table(ENRICHED_AWARDS.arrow(_enriched(batch, found, details)))
+            if enrich is not None:
+                enriched_writer.write_table(ENRICHED_AWARDS.arrow(_enriched(batch, found, enrich)))
             rows += len(batch)
         span.rows = rows
     return rows

@@ -30,15 +30,14 @@ from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Params
 from sbir_toolkit.storage import digest_file, digest_value, locked
 from sbir_toolkit.tables import ENRICHED_AWARDS, MATCHES
-from sbir_toolkit.versions import code_digest, library_versions
+from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
-_LIBRARIES = ("numpy", "pandas", "pyarrow", "rapidfuzz")
 _WAIT_S = 600.0
 
 
 @dataclass(frozen=True)
 class Enriched:
-    """What enrichment did, and where the tables are."""
+    """What matching did, and where the tables are."""
 
     tables: MatchTables
     awards: int
@@ -52,7 +51,7 @@ class Enriched:
         decisions = ", ".join(f"{count:,} {name}" for name, count in self.decisions.items())
         return (
             f"{self.awards:,} awards of {self.companies:,} distinct companies: {decisions}\n"
-            f"{self.chunks} chunk(s), {self.chunks_reused} of them committed before; {self.plan}"
+            f"{self.chunks} chunk(s), {self.chunks_reused} of them known from before; {self.plan}"
         )
 
     def _repr_html_(self) -> str:
@@ -60,7 +59,7 @@ class Enriched:
 
 
 def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, params: Params) -> Enriched:
-    """Match every award's company to a recipient and join the result back to the awards.
+    """Match every award's company to a recipient and join what is known of it back to the awards.
 
     Parameters
     ----------
@@ -84,15 +83,37 @@ def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, par
     ContractError
         When awards would be lost, doubled or out of order.
     """
-    tables = MatchTables(
-        **{
-            name: folder / f"{name}.parquet"
-            for name in ("companies", "company_matches", "matches", "enriched_awards", "review_candidates")
-        }
-    )
+    index = prepare_index(recipients, store, params)
+    enriched = link_awards(awards, index, folder, store, params, recipients=recipients)
+    write_review_candidates(awards, enriched.tables, batch_rows=params.limits.read_rows)
+    check_conserved(awards, enriched.tables.enriched_awards, ENRICHED_AWARDS)
+    return enriched
+
+
+def link_awards(
+    awards: Path, index: Path, folder: Path, store: Path, params: Params, *, recipients: Path | None = None
+) -> Enriched:
+    """Match every award's company to a recipient of an index; enrich the awards only on request.
+
+    Parameters
+    ----------
+    awards
+        Parquet of the contract `awards`.
+    index
+        The recipient index's folder, from `prepare_index`.
+    folder, store, params
+        As for `enrich_awards`.
+    recipients
+        Parquet of the contract `recipients`, when the table enriched_awards is wanted too.
+
+    Returns
+    -------
+    Enriched
+        Counts, and the paths of the tables companies, company_matches and matches.
+    """
+    tables = MatchTables.inside(folder)
     batch_rows = params.limits.read_rows
     companies = collapse_awards(awards, tables.companies, batch_rows=batch_rows)
-    index = prepare_index(recipients, store, params)
     depends_on = _depends_on(index, params)
     home = store / "matching" / digest_value(depends_on)[7:23]
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
@@ -110,25 +131,23 @@ def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, par
             )
         combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
     rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
-    write_review_candidates(awards, tables, batch_rows=batch_rows)
     check_conserved(awards, tables.matches, MATCHES)
-    check_conserved(awards, tables.enriched_awards, ENRICHED_AWARDS)
-    return Enriched(
-        tables, rows, companies, len(plan.chunks), before, _decisions(tables.matches), plan.reason
-    )
+    decisions = _decisions(tables.matches)
+    return Enriched(tables, rows, companies, len(plan.chunks), before, decisions, plan.reason)
 
 
 def prepare_index(recipients: Path, store: Path, params: Params) -> Path:
     """Find the recipient index in the store, or build it there; returns its folder.
 
-    Its name is a digest of the recipients' content, the parameters of matching and the code that builds it.
+    Its name is a digest of the recipients' content, of the one parameter that shapes it and of the code that
+    builds it; thresholds may change without a new one.
     """
     key = digest_value(
         {
             "recipients": digest_file(recipients),
-            "matching": params.matching.model_dump(mode="json"),
+            "max_word_postings": params.matching.max_word_postings,
             "code": code_digest("matching"),
-            "libraries": library_versions(_LIBRARIES),
+            "libraries": library_versions(DECIDING_LIBRARIES),
         }
     )[7:23]
     folder = store / "index" / key
@@ -144,7 +163,7 @@ def _depends_on(index: Path, params: Params) -> dict[str, str]:
         "index": index.name,
         "matching": digest_value(params.matching.model_dump(mode="json")),
         "code": code_digest("matching"),
-        "libraries": digest_value(library_versions(_LIBRARIES)),
+        "libraries": digest_value(library_versions(DECIDING_LIBRARIES)),
     }
 
 

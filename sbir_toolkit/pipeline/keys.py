@@ -21,11 +21,10 @@ from sbir_toolkit.pipeline.run import RunFolder
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Stage
 from sbir_toolkit.storage import digest_file, digest_value, read_json, write_json
-from sbir_toolkit.versions import code_digest, library_versions
+from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
 # Results that another version of the toolkit stored in another form stand beside these and aren't looked at.
 _FORMAT = 1
-_LIBRARIES = ("numpy", "pandas", "pyarrow", "rapidfuzz")
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def stage_key(stage: Stage, setup: Setup, tables: Mapping[str, str], run_id: str
         "declaration": digest_value([stage.writes, stage.conserves]),
         "code": code_digest(*stage.rooms),
         "parameters": {key: setup.params.lookup(key) for key in stage.uses},
-        "libraries": library_versions(_LIBRARIES),
+        "libraries": library_versions(DECIDING_LIBRARIES),
         **{f"input {name}": setup.inputs[name] for name in stage.inputs},
         **{f"table {name}": tables[name] for name in stage.reads},
     }

@@ -10,10 +10,11 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
-from sbir_toolkit.enrichment import Enriched, enrich_awards, prepare_index
+from sbir_toolkit.enrichment import Enriched, link_awards, prepare_index
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
@@ -23,24 +24,24 @@ from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
 from sbir_toolkit.pipeline.setup import digest_input
 from sbir_toolkit.sources import Loaded, load_awards, load_recipients
-from sbir_toolkit.storage import atomic_path, digest_value, locked
-from sbir_toolkit.versions import code_digest
+from sbir_toolkit.storage import atomic_path, digest_value, locked, read_json, write_json
+from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
 _WAIT_S = 900.0
 
 
 @dataclass(frozen=True)
 class Matched:
-    """What matching two files gave."""
+    """What matching two files gave; `recipients` says what was read, now or when their index was built."""
 
     out: Path
     awards: Loaded
-    recipients: Loaded
+    recipients: str
     enriched: Enriched
 
     def __repr__(self) -> str:
-        rejects = self.out.with_name(f"{self.out.stem}.rejects.parquet")
-        parts = f"{self.awards!r}\n{self.recipients!r}\n{self.enriched!r}"
+        rejects = _rejects_of(self.out)
+        parts = f"{self.awards!r}\n{self.recipients}\n{self.enriched!r}"
         return f"{parts}\nmatches: {self.out}\nrejected records: {rejects}"
 
 
@@ -55,14 +56,22 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
         Where the matches go: Parquet, one row per award in the order of the awards (contract `matches`).
         Awards that could not be read are listed with their reasons in `<out>.rejects.parquet` beside it.
     params
-        Parameters; None of the pipeline's are used.
+        Parameters; none of the pipeline's are used.
     store
-        Where read tables, the recipient index and committed chunks are kept for the next time.
+        Where the recipient index and committed chunks are kept for the next time. While the recipients' file
+        is the same, it isn't read again.
 
     Returns
     -------
     Matched
         Counts of what was read, rejected and decided.
+
+    Raises
+    ------
+    InputError
+        When a file can't be read or isn't what it should be.
+    ParameterError
+        When `out` doesn't end in .parquet.
     """
     if out.suffix != ".parquet":
         expected = "a name that ends in .parquet"
@@ -72,24 +81,46 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
     made_from = {
         "awards": digest_input(awards, "awards", todo="name SBIR.gov's CSV file"),
         "recipients": digest_input(recipients, "recipients", todo="name a CSV or Parquet file of recipients"),
-        "code": code_digest("sources"),
+        "code": code_digest("sources", "matching"),
+        "libraries": library_versions(DECIDING_LIBRARIES),
     }
     work = store / "files" / digest_value(made_from)[7:23]
     with locked(work.with_suffix(".lock"), "these two files", wait_s=_WAIT_S):
         # The two files have nothing to do with each other, and reading releases the interpreter.
-        with ThreadPoolExecutor(2) as pool:
-            reading = pool.submit(load_awards, awards, work, params.limits)
-            read_recipients = load_recipients(recipients, work, params.limits)
+        with ThreadPoolExecutor(1) as beside:
+            reading = beside.submit(load_awards, awards, work, params.limits)
+            index, told = _find_index(recipients, made_from, work, store, params)
             read_awards = reading.result()
-        enriched = enrich_awards(work / "awards.parquet", work / "recipients.parquet", work, store, params)
+        linked = link_awards(work / "awards.parquet", index, work, store, params)
         for source, target in (
-            (enriched.tables.matches, out),
-            (work / "award_rejects.parquet", out.with_name(f"{out.stem}.rejects.parquet")),
+            (linked.tables.matches, out),
+            (work / "award_rejects.parquet", _rejects_of(out)),
         ):
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
         shutil.rmtree(work)
-    return Matched(out, read_awards, read_recipients, enriched)
+    return Matched(out, read_awards, told, linked)
+
+
+def _find_index(
+    recipients: Path, made_from: dict[str, Any], work: Path, store: Path, params: Params
+) -> tuple[Path, str]:
+    # A note in the store says which index a file was read into, so a known file needn't be read to find it.
+    key = digest_value({**made_from, "awards": "", "postings": params.matching.max_word_postings})[7:23]
+    note = store / "recipients" / f"{key}.json"
+    if note.exists():
+        known = read_json(note)
+        index = store / "index" / known["index"]
+        if index.exists():
+            return index, known["told"]
+    loaded = load_recipients(recipients, work, params.limits)
+    index = prepare_index(work / "recipients.parquet", store, params)
+    write_json(note, {"index": index.name, "told": repr(loaded)})
+    return index, repr(loaded)
+
+
+def _rejects_of(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.rejects.parquet")
 
 
 def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanation:
