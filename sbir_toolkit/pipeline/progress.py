@@ -40,8 +40,10 @@ def describe_end(run: RunFolder, record: dict[str, Any]) -> str:
         )
     else:
         lines.append("not complete:")
-        lines += [f"  {gap['table']} ({gap['stage']}): {gap['why']}" for gap in certificate["missing"]]
-    lines += [f"alert: {alert['severity']}: {alert['message']}" for alert in record["alerts"]]
+        lines += [
+            f"  {gap['table']} ({gap['stage']}): {_first_line(gap['why'])}" for gap in certificate["missing"]
+        ]
+    lines += [f"alert: {alert['severity']}: {_first_line(alert['message'])}" for alert in record["alerts"]]
     if record["status"] in ("interrupted", "failed"):
         lines.append(f"go on with: sbir-toolkit resume {run.run_id}")
     if record["way_out"]:
@@ -87,6 +89,11 @@ def _chunk_words(name: str, facts: dict[str, Any], events: list[dict[str, Any]])
     spent = max(done[-1]["at"] - plan["at"], 1e-6)
     left = (plan["total"] - plan["committed"] - len(done)) * spent / len(done)
     return f"{words}, {rows / spent:,.0f} companies/s, about {_duration(left)} left"
+
+
+def _first_line(text: str) -> str:
+    # The whole message was said when the stage ended, and stands in its report.
+    return text.partition("\n")[0]
 
 
 def _last_seen(events: list[dict[str, Any]], record: dict[str, Any]) -> float:
