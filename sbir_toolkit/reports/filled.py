@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 _BATCH_ROWS = 100_000
 
 
-def count_filled(table: Path, by: str) -> pd.DataFrame:
+def count_filled(table: Path, by: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Count the rows of a stored table, and those with a value in each column, by the values of one column.
 
     Parameters
@@ -20,6 +21,8 @@ def count_filled(table: Path, by: str) -> pd.DataFrame:
         Parquet file; read in batches.
     by
         The column to count by; its nulls count as 'not said'.
+    columns
+        The columns to count; None: all others.
 
     Returns
     -------
@@ -28,8 +31,8 @@ def count_filled(table: Path, by: str) -> pd.DataFrame:
     """
     parts = []
     with pq.ParquetFile(table) as file:
-        columns = [name for name in file.schema_arrow.names if name != by]
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+        columns = [name for name in columns or file.schema_arrow.names if name != by]
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[by, *columns]):
             marks = {name: batch[name].is_valid().cast(pa.int64()) for name in columns}
             counted = pa.table({by: batch[by].fill_null("not said"), **marks})
             sums = [(name, "sum") for name in columns]

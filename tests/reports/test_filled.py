@@ -22,6 +22,8 @@ def test_counts_are_those_of_the_table(tmp_path: Path) -> None:
         {"source": ["b", "a", "not said"], "rows": [2, 1, 1], "uei": [1, 1, 0], "zip5": [0, 0, 0]}
     )
     pd.testing.assert_frame_equal(counted, expected, check_dtype=False)
+    only = count_filled(tmp_path / "t", by="source", columns=["uei"])
+    pd.testing.assert_frame_equal(only, expected.drop(columns="zip5"), check_dtype=False)
 
 
 def test_no_rows_is_an_empty_count(tmp_path: Path) -> None:
