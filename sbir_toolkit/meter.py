@@ -172,6 +172,13 @@ class TreeSampler:
             self._stop.wait(self._interval_s)
 
 
+def usable_cores() -> int:
+    """Count the cores that this process may use; where the system doesn't say, all there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _memory(process: psutil.Process) -> int:
     try:
         return int(process.memory_full_info().pss)

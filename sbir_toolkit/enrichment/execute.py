@@ -25,7 +25,7 @@ from sbir_toolkit.enrichment.journal import Commit, Journal
 from sbir_toolkit.enrichment.plan import Chunk
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
-from sbir_toolkit.meter import emit
+from sbir_toolkit.meter import emit, usable_cores
 from sbir_toolkit.params import Compute, Matching
 from sbir_toolkit.storage import digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
@@ -44,7 +44,7 @@ class ChunkTask:
 
 def worker_count(compute: Compute) -> int:
     """How many chunks are worked on at once: as the parameters say, or one for each usable core."""
-    return compute.workers or len(os.sched_getaffinity(0))
+    return compute.workers or usable_cores()
 
 
 def execute_chunks(

@@ -8,7 +8,6 @@ repeating what the dead process last believed.
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 import psutil
 
 from sbir_toolkit.errors import ParameterError, explain
+from sbir_toolkit.meter import usable_cores
 from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.setup import Setup
@@ -243,7 +243,7 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "os": f"{platform.system()} {platform.release()}",
         "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "libraries": library_versions(_LIBRARIES),
     }
