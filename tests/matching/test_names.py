@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 
 from sbir_toolkit.matching.names import FORMS, normalise_names, read_names
 
-NAMES = st.lists(
-    st.text(
-        st.sampled_from("ABCxyz 0123.,'&()-/\u00e9\u2019THE IN LLC dba") | st.characters(codec="utf-8"),
-        max_size=30,
-    ),
-    max_size=8,
-)
+LETTERS = st.sampled_from("ABCxyz 0123.,'&()-/\u00e9\u2019THE IN LLC dba") | st.characters(codec="utf-8")
+NAMES = st.lists(st.text(LETTERS, max_size=30), max_size=8)
 
 
 def read_one(text: str) -> list[tuple[str, str]]:
