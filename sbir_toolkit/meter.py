@@ -5,8 +5,8 @@ A *sample* says how much memory a whole process tree held at one moment, with sh
 and how much CPU time it had used so far. Both are lines of the run's `events.ndjson`; figures, progress and
 status are read from there and kept nowhere else.
 
-Library code only says `with phase("normalise", rows=n):`. Where the events go is decided once per process
-(`record_to`); nowhere, unless somebody asked.
+Library code only says `with phase("normalise", rows=n):`. Where the events go is decided by
+whoever starts the process (`EVENTS_VARIABLE`, `STAGE_VARIABLE`); nowhere, unless somebody asked.
 """
 
 from __future__ import annotations
@@ -34,16 +34,6 @@ class Span:
 
     rows: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
-
-
-def record_to(path: Path | None, stage: str = "") -> None:
-    """Send this process's events, and those of processes it starts, to a file; None: nowhere."""
-    if path is None:
-        os.environ.pop(EVENTS_VARIABLE, None)
-        os.environ.pop(STAGE_VARIABLE, None)
-    else:
-        os.environ[EVENTS_VARIABLE] = str(path)
-        os.environ[STAGE_VARIABLE] = stage
 
 
 def emit(kind: str, **values: Any) -> None:

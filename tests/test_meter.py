@@ -14,11 +14,11 @@ from sbir_toolkit.storage import read_lines
 
 
 @pytest.fixture
-def events(tmp_path: Path) -> Path:
+def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "events.ndjson"
-    meter.record_to(path, "a_stage")
-    yield path
-    meter.record_to(None)
+    monkeypatch.setenv(meter.EVENTS_VARIABLE, str(path))
+    monkeypatch.setenv(meter.STAGE_VARIABLE, "a_stage")
+    return path
 
 
 def test_phase_records_time_rows_and_success(events: Path) -> None:

@@ -97,26 +97,25 @@ def join_awards(awards: Path, recipients: Path | None, tables: MatchTables, *, b
         When an award's company has no match: the companies weren't made from these awards.
     """
     company_matches = pq.read_table(tables.company_matches).to_pandas().set_index("company_id")
-    award_columns = [name for name in ENRICHED_AWARDS.names if name in pq.read_schema(awards).names]
-    enrich = None
+    details, columns = None, ["award_id", *FIELDS]
     if recipients is not None:
+        columns = [name for name in ENRICHED_AWARDS.names if name in pq.read_schema(awards).names]
         accepted = company_matches.loc[company_matches["decision"] == "accept", "recipient_id"]
-        enrich = _recipient_details(recipients, pa.array(accepted.dropna().unique(), pa.string()), batch_rows)
+        wanted = pa.array(accepted.dropna().unique(), pa.string())
+        details = _recipient_details(recipients, wanted, batch_rows)
     rows = 0
     with phase("join") as span, contextlib.ExitStack() as stack:
         matches_writer = stack.enter_context(parquet_writer(tables.matches, MATCHES.arrow_schema))
-        if enrich is not None:
+        if details is not None:
             enriched_writer = stack.enter_context(
                 parquet_writer(tables.enriched_awards, ENRICHED_AWARDS.arrow_schema)
             )
-        else:
-            award_columns = ["award_id", *FIELDS]
-        for batch in read_batches(awards, award_columns, batch_rows):
+        for batch in read_batches(awards, columns, batch_rows):
             found = _match_of_each(batch, company_matches)
             matches = pd.concat([batch[["award_id", "company"]], found[MATCHES.names[2:]]], axis=1)
             matches_writer.write_table(MATCHES.arrow(matches))
-            if enrich is not None:
-                enriched_writer.write_table(ENRICHED_AWARDS.arrow(_enriched(batch, found, enrich)))
+            if details is not None:
+                enriched_writer.write_table(ENRICHED_AWARDS.arrow(_enriched(batch, found, details)))
             rows += len(batch)
         span.rows = rows
     return rows

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sbir_toolkit.pipeline.run import RunFolder
-from sbir_toolkit.quality import GateReport
 from sbir_toolkit.storage import append_line, write_text
 
 _SEVERITIES = {"fail": "error", "warn": "warning"}
 
 
-def gate_alerts(report: GateReport) -> list[dict[str, Any]]:
-    """An alert for each gate that failed or warned."""
+def gate_alerts(gates: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """An alert for each gate that failed or warned, from the gates of a run's record."""
     return [
         {
             "id": f"gate:{row['gate']}",
@@ -26,12 +25,12 @@ def gate_alerts(report: GateReport) -> list[dict[str, Any]]:
             "metrics": {
                 "metric": row["metric"],
                 "slice": row["slice"],
-                "value": None if row["value"] != row["value"] else row["value"],
+                "value": row["value"],
                 "threshold": row["threshold"],
                 "action": row["action"],
             },
         }
-        for row in report.table.to_dict("records")
+        for row in gates
         if row["verdict"] in _SEVERITIES
     ]
 

@@ -185,7 +185,6 @@ class Conductor:
             stage.name,
             status="running",
             reason=reason,
-            why=reason,
             key=key.digest,
             source_key=key.source,
             started=time.time(),
@@ -195,12 +194,12 @@ class Conductor:
         outcome = run_notebook(stage, self._setup, folder, self._stop)
         facts: dict[str, Any] = {
             "status": outcome.status,
-            "reason": outcome.message,
+            "reason": outcome.message or reason,
             "error": outcome.error,
             **outcome.figures,
         }
         if outcome.status == "done":
-            facts = self._checked(stage, outcome)
+            facts |= self._checked(stage, outcome)
         facts["exit_code"] = _exit_code(facts["status"], outcome)
         self._state.update_stage(stage.name, **facts)
         publish_stage(stage, self._setup, self._state)
@@ -216,7 +215,7 @@ class Conductor:
         try:
             outputs = check_outputs(stage, self._state.folder)
         except ContractError as broken:
-            return {"status": "failed", "reason": str(broken), **outcome.figures}
+            return {"status": "failed", "reason": str(broken)}
         rows_in = sum(
             made["rows"]
             for name in self._pipeline.upstream(stage)
@@ -225,12 +224,10 @@ class Conductor:
         ) or self._records_read(stage)
         rows_out = sum(made["rows"] for made in outputs.values())
         return {
-            "status": "done",
             "outputs": outputs,
             "rows_in": rows_in,
             "rows_out": rows_out,
             "rows_per_s": rows_in / outcome.figures["elapsed_s"],
-            **outcome.figures,
         }
 
     def _records_read(self, stage: Stage) -> int:

@@ -88,7 +88,7 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
         certificate=certify(pipeline, record),
     )
     history = History(project.history)
-    alerts = [*stage_alerts(stages), *_gate_alerts(state, params)]
+    alerts = [*stage_alerts(stages), *gate_alerts(record["gates"])]
     verdicts = judge_stages(history.stages(), record, params.performance)
     alerts += find_alerts(record, verdicts, params.performance)
     publish_alerts(state.folder, alerts)
@@ -157,11 +157,6 @@ def _notices(stage: Stage, setup: Setup, state: RunState) -> list[str]:
             notices += [*decision.sentences, f"Not run because of this: {', '.join(later) or 'nothing'}."]
             notices += [f"{way_out(report)[:1].upper()}{way_out(report)[1:]}."]
     return notices
-
-
-def _gate_alerts(state: RunState, params: Params) -> list[dict[str, Any]]:
-    metrics = state.folder.table("metrics")
-    return gate_alerts(judge(metrics, params)[0]) if state.record["gates"] and metrics.exists() else []
 
 
 def _point_to(project: Project, run: RunFolder) -> None:
