@@ -1,0 +1,23 @@
+"""Parameters: every number that decides something, in one frozen, typed object."""
+
+from sbir_toolkit.params.loading import Params, load_params
+from sbir_toolkit.params.performance import Alerts, Performance
+from sbir_toolkit.params.quality import Gate, Quality, default_gates
+from sbir_toolkit.params.work import Accuracy, Compute, Limits, Matching, Pipeline, Source, Synthetic
+
+__all__ = [
+    "Accuracy",
+    "Alerts",
+    "Compute",
+    "Gate",
+    "Limits",
+    "Matching",
+    "Params",
+    "Performance",
+    "Pipeline",
+    "Quality",
+    "Source",
+    "Synthetic",
+    "default_gates",
+    "load_params",
+]
