@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import sbir_toolkit
-from sbir_toolkit.cli import _parser
+from sbir_toolkit.cli import make_parser
 from sbir_toolkit.pipeline.stages import load_pipeline
 from sbir_toolkit.tables import TABLES
 
@@ -21,7 +21,9 @@ CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 def commands() -> dict[str, str]:
     """Each command with its help."""
-    (subparsers,) = (action for action in _parser()._actions if hasattr(action, "choices") and action.choices)
+    (subparsers,) = (
+        action for action in make_parser()._actions if hasattr(action, "choices") and action.choices
+    )
     return {name: parser.format_help() for name, parser in dict(subparsers.choices).items()}
 
 

@@ -1,0 +1,65 @@
+"""Commands about matching: match two files, explain a match, make files to try it on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    added = add_command(commands, "match", match)
+    added.add_argument("awards", help="SBIR.gov awards, CSV")
+    added.add_argument("recipients", help="federal recipients, CSV or Parquet")
+    added.add_argument("params", nargs="?", help="parameters file (default: the defaults)")
+    added.add_argument("-o", "--out", required=True, metavar="OUT.parquet", help="where the matches go")
+    add_overrides(added)
+
+    added = add_command(commands, "explain", explain)
+    added.add_argument("run", help="a run's id")
+    added.add_argument("award_id", help="an award's id, as in the table matches")
+
+    added = add_command(commands, "synth", synth)
+    added.add_argument("out", help="the folder to write to")
+    added.add_argument("--awards", type=int, required=True, metavar="N", help="award records")
+    added.add_argument("--recipients", type=int, required=True, metavar="M", help="recipients")
+    added.add_argument("--seed", type=int, default=20_261_123, metavar="S", help="same seed, same bytes")
+
+
+def match(options: argparse.Namespace) -> int:
+    """Match a file of awards to a file of recipients, without notebooks."""
+    from sbir_toolkit.params import load_params
+    from sbir_toolkit.pipeline.match import match_awards
+    from sbir_toolkit.pipeline.project import find_params_file, find_project
+
+    project = find_project(options.outputs)
+    file = find_params_file(project, options.params) if options.params else None
+    params = load_params(file, options.set)
+    print(
+        match_awards(Path(options.awards), Path(options.recipients), Path(options.out), params, project.store)
+    )
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Say why an award has its recipient, and who came second."""
+    from sbir_toolkit.pipeline.match import explain_award
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+
+    project = find_project(options.outputs)
+    print(explain_award(project, open_run(project, options.run), options.award_id))
+    return 0
+
+
+def synth(options: argparse.Namespace) -> int:
+    """Write synthetic awards and recipients in the official layouts, with the truth beside them."""
+    from sbir_toolkit.sources.synthetic import write_synthetic
+
+    files = write_synthetic(
+        Path(options.out), awards=options.awards, recipients=options.recipients, seed=options.seed
+    )
+    print(files.awards, files.recipients, files.truth, sep="\n")
+    return 0

@@ -1,0 +1,158 @@
+"""Commands about runs: start one, look at it, go on with it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import webbrowser
+
+from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides, add_run
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    added = add_command(commands, "run", run)
+    added.add_argument(
+        "params", nargs="?", default="params/sample.yml", help="parameters file (default: %(default)s)"
+    )
+    add_overrides(added)
+    added.add_argument("--only", action="append", metavar="STAGE", help="run no other stage; may be repeated")
+    added.add_argument(
+        "--from", dest="start", metavar="STAGE", help="run this stage and all that depends on it again"
+    )
+    added.add_argument("--fresh", action="store_true", help="reuse nothing")
+    added.add_argument("--run-id", metavar="ID", help="id of the new run")
+
+    added = add_command(commands, "plan", plan)
+    added.add_argument(
+        "params", nargs="?", default="params/sample.yml", help="parameters file (default: %(default)s)"
+    )
+    add_overrides(added)
+
+    added = add_command(commands, "status", status)
+    added.add_argument("run", nargs="?", help="a run's id (default: the newest)")
+    added.add_argument(
+        "--watch", action="store_true", help="show it anew each second until the run has ended"
+    )
+
+    add_run(add_command(commands, "resume", resume))
+    add_command(commands, "runs", runs)
+    add_run(add_command(commands, "report", report))
+    add_run(add_command(commands, "open", open_report))
+    add_command(commands, "doctor", doctor)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the pipeline."""
+    from sbir_toolkit.params import load_params
+    from sbir_toolkit.pipeline.conduct import Order
+    from sbir_toolkit.pipeline.project import find_params_file, find_project
+    from sbir_toolkit.pipeline.stages import load_pipeline
+    from sbir_toolkit.pipeline.start import run_pipeline
+
+    project = find_project(options.outputs)
+    params = load_params(find_params_file(project, options.params), options.set)
+    redo: frozenset[str] = frozenset()
+    if options.start:
+        pipeline = load_pipeline(project.declaration, params)
+        redo = frozenset([options.start, *pipeline.dependants(pipeline[options.start].name)])
+    wanted = frozenset(options.only) if options.only else None
+    order = Order(redo=redo, wanted=wanted, is_fresh=options.fresh)
+    return _tell(run_pipeline(project, params, order=order, run_id=options.run_id, say=_say))
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Say what would run, what would be reused, and why."""
+    from sbir_toolkit.params import load_params
+    from sbir_toolkit.pipeline.plan import make_plan
+    from sbir_toolkit.pipeline.project import find_params_file, find_project
+    from sbir_toolkit.pipeline.setup import make_setup
+
+    project = find_project(options.outputs)
+    params = load_params(find_params_file(project, options.params), options.set)
+    print(make_plan(make_setup(project, params)))
+    return 0
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with an interrupted or failed run."""
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+    from sbir_toolkit.pipeline.start import resume_pipeline
+
+    project = find_project(options.outputs)
+    return _tell(resume_pipeline(project, open_run(project, options.run), say=_say))
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say where a run stands."""
+    from sbir_toolkit.pipeline.progress import describe_status
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run, read_run
+
+    project = find_project(options.outputs)
+    folder = open_run(project, options.run)
+    while True:
+        text = describe_status(folder)
+        if options.watch and sys.stdout.isatty():
+            print("\033[2J\033[H", end="")
+        print(text, flush=True)
+        if not options.watch or read_run(folder)["status"] not in ("pending", "running"):
+            return 0
+        time.sleep(1.0)
+
+
+def runs(options: argparse.Namespace) -> int:
+    """List all runs, the newest first."""
+    from sbir_toolkit.pipeline.progress import describe_runs
+    from sbir_toolkit.pipeline.project import find_project
+
+    print(describe_runs(find_project(options.outputs)))
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Print where a run's reports are."""
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run, read_run
+
+    folder = open_run(find_project(options.outputs), options.run)
+    for name, facts in read_run(folder)["stages"].items():
+        where = folder.path / facts["report"] if facts.get("report") else f"no report ({facts['status']})"
+        print(f"{name:<18} {where}")
+    return 0
+
+
+def open_report(options: argparse.Namespace) -> int:
+    """Open a run's page in the browser."""
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+
+    page = open_run(find_project(options.outputs), options.run).path / "index.html"
+    print(page)
+    return 0 if webbrowser.open(page.as_uri()) else 1
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say what would go wrong here."""
+    from sbir_toolkit.pipeline.doctor import examine
+    from sbir_toolkit.pipeline.project import find_project
+
+    findings = examine(find_project(options.outputs))
+    for finding in findings:
+        print(finding)
+    return 0 if all(finding.is_good for finding in findings) else 1
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+
+
+def _tell(result: object) -> int:
+    from sbir_toolkit.pipeline.progress import describe_end
+    from sbir_toolkit.pipeline.start import RunResult
+
+    assert isinstance(result, RunResult)
+    print(describe_end(result.run, result.record))
+    return result.exit_code
