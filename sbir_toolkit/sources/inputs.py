@@ -56,8 +56,8 @@ def read_input(path: Path, form: Format, limits: params.Limits, source: params.S
         return
     parts = _list_parts(path)
     if any(part.name == CONTENTS for part in parts) and look != "copy text":
-        part, table = _find_dumped(parts, path, source)
-        yield from _name(_read_copy(part, table, form, limits, source), part)
+        dumped, wanted = _find_dumped(parts, path, source)
+        yield from _name(_read_copy(dumped, wanted, form, limits, source), dumped)
         return
     for part in parts if look == "zip" else [Part(path)]:
         table = _find_contents(part)

@@ -151,9 +151,10 @@ def test_a_file_without_its_end_is_no_dump(tmp_path: Path) -> None:
 
 def test_copy_text_alone_says_what_it_lacks(write_file: Write) -> None:
     """Nothing in COPY text names its columns, so without a table of contents they are asked for."""
-    with pytest.raises(InputError, match=r"(?s)nothing says what its columns are.*recipients\.header") as caught:
+    with pytest.raises(InputError, match=r"nothing says what its columns are") as caught:
         read_recipients(write_file(b"1\tA\tB\n\\.\n", "5412.dat"))
     assert "5412.dat" in str(caught.value)
+    assert "recipients.header" in str(caught.value)
 
 
 @pytest.mark.parametrize(
