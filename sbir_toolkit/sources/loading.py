@@ -26,8 +26,9 @@ import pyarrow.compute as pc
 from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.meter import phase
-from sbir_toolkit.sources.batches import Batch, Fault, read_batches
+from sbir_toolkit.sources.batches import Batch, Fault
 from sbir_toolkit.sources.formats import Format
+from sbir_toolkit.sources.inputs import read_input
 from sbir_toolkit.sources.values import clean_text
 from sbir_toolkit.storage import ParquetWriter, parquet_writer
 from sbir_toolkit.tables import Table
@@ -102,6 +103,7 @@ class Normalised:
     table: pa.Table
     faults: list[Fault]
     repaired: Counter[str]
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Kind:
     repeating: list[str]
 
 
-def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
+def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
     """Read a file into `<table>.parquet` and `<rejects>.parquet`; each appears whole or not at all.
 
     Parameters
@@ -132,6 +134,8 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
         How much may be in memory at once; the tables don't depend on it.
     kind
         What the file is.
+    source
+        What is to be known of a file that doesn't say it itself.
 
     Returns
     -------
@@ -151,12 +155,12 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
             parquet_writer(paths[kind.table.name], kind.table.arrow_schema, **encoding)
         )
         rejects = stack.enter_context(parquet_writer(paths[kind.rejects.name], kind.rejects.arrow_schema))
-        for _ in _run_ahead(_write(_stream(path, limits, kind, tally), rows, rejects, kind)):
+        for _ in _run_ahead(_write(_stream(path, limits, kind, tally, source), rows, rejects, kind)):
             pass
     return tally.loaded(paths)
 
 
-def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read(path: Path, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a file into two frames, the table and its rejects, by the same way as `load`.
 
     Parameters
@@ -165,6 +169,8 @@ def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
         The file.
     kind
         What it is.
+    source
+        As for `load`.
 
     Returns
     -------
@@ -172,9 +178,9 @@ def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
         In the columns of the two contracts.
     """
     tables, rejects = [kind.table.arrow_schema.empty_table()], [kind.rejects.arrow_schema.empty_table()]
-    for part in _stream(path, params.Limits(), kind, _Tally(path, kind)):
+    for part in _stream(path, params.Limits(), kind, _Tally(path, kind), source):
         tables.append(part.table)
-        rejects.append(_reject_table(part.faults, kind.rejects))
+        rejects.append(_reject_table(part, kind.rejects))
     return _frame(pa.concat_tables(tables), kind.table), _frame(pa.concat_tables(rejects), kind.rejects)
 
 
@@ -273,7 +279,7 @@ class _Tally:
         if not self._records:
             raise InputError(
                 explain(
-                    "the file has a header and no records",
+                    "there is not a single record in it",
                     where=self._path,
                     expected="at least one record",
                     got="none",
@@ -295,9 +301,11 @@ class _Tally:
         )
 
 
-def _stream(path: Path, limits: params.Limits, kind: Kind, tally: _Tally) -> Iterator[Normalised]:
+def _stream(
+    path: Path, limits: params.Limits, kind: Kind, tally: _Tally, source: params.Source
+) -> Iterator[Normalised]:
     """Read and normalise batch by batch, each in a thread of its own."""
-    yield from _run_ahead(_normalise(_run_ahead(_read(path, limits, kind)), kind, tally))
+    yield from _run_ahead(_normalise(_run_ahead(_read(path, limits, kind, source)), kind, tally))
 
 
 def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
@@ -309,8 +317,8 @@ def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
             yield made[0]
 
 
-def _read(path: Path, limits: params.Limits, kind: Kind) -> Iterator[Batch]:
-    batches = read_batches(path, kind.form, limits)
+def _read(path: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Iterator[Batch]:
+    batches = read_input(path, kind.form, limits, source)
     while True:
         with phase("read") as span:
             batch = next(batches, None)
@@ -326,7 +334,7 @@ def _normalise(batches: Iterator[Batch], kind: Kind, tally: _Tally) -> Iterator[
         with phase("normalise", rows=len(batch.rows)):
             part = normalise(batch)
             faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
-            part = Normalised(part.table, faults, batch.repaired + part.repaired)
+            part = Normalised(part.table, faults, batch.repaired + part.repaired, batch.file)
             tally.add(batch, part)
         yield part
     tally.refuse_nothing()
@@ -338,16 +346,18 @@ def _write(
     for part in parts:
         with phase("write", rows=part.table.num_rows):
             rows.write_table(part.table)
-            rejects.write_table(_reject_table(part.faults, kind.rejects))
+            rejects.write_table(_reject_table(part, kind.rejects))
         yield
     with phase("write", rows=0):
         rows.close()
         rejects.close()
 
 
-def _reject_table(faults: list[Fault], table: Table) -> pa.Table:
+def _reject_table(part: Normalised, table: Table) -> pa.Table:
+    faults = part.faults
     return pa.Table.from_pydict(
         {
+            "source_file": [part.file] * len(faults),
             "source_row": [fault.row for fault in faults],
             "source_line": [fault.line for fault in faults],
             "column": [fault.column for fault in faults],
