@@ -11,6 +11,12 @@ class Source(Section):
     """Where one input comes from."""
 
     path: str | None = Field(None, description="The file; relative to the project. Null: the synthetic one.")
+    table: str | None = Field(
+        None, description="Table of a PostgreSQL dump; null: recipient_lookup, or else duns."
+    )
+    header: tuple[str, ...] = Field(
+        (), description="Column names in order, for COPY text without the dump's toc.dat beside it."
+    )
 
 
 class Synthetic(Section):
