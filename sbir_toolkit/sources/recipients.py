@@ -203,5 +203,9 @@ _CODES = {
     "business_types": functools.partial(_find_codes, _BUSINESS_TYPE),
 }
 _KIND = loading.Kind(
-    RECIPIENT_FORMAT, tables.RECIPIENTS, tables.RECIPIENT_REJECTS, _RecipientNormaliser, group_rows=64_000
+    RECIPIENT_FORMAT,
+    tables.RECIPIENTS,
+    tables.RECIPIENT_REJECTS,
+    _RecipientNormaliser,
+    repeating=["city", "state", "zip5", "country", "source"],
 )
