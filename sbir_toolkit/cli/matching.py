@@ -32,11 +32,11 @@ def match(options: argparse.Namespace) -> int:
     """Match a file of awards to a file of recipients, without notebooks."""
     from sbir_toolkit.params import load_params
     from sbir_toolkit.pipeline.match import match_awards
-    from sbir_toolkit.pipeline.project import find_params_file, find_project
+    from sbir_toolkit.pipeline.project import find_params_file, find_project, with_overrides
 
     project = find_project(options.outputs)
     file = find_params_file(project, options.params) if options.params else None
-    params = load_params(file, options.set)
+    params = with_overrides(project, load_params(file, options.set))
     print(
         match_awards(Path(options.awards), Path(options.recipients), Path(options.out), params, project.store)
     )

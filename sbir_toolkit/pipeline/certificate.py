@@ -22,7 +22,7 @@ from sbir_toolkit.tables import TABLES
 
 
 def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
-    """Check every table that a stage declares.
+    """Check every table and file that a stage declares.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
     Raises
     ------
     ContractError
-        When a table is missing, unreadable, breaks its contract, or the sums don't add up.
+        When a table or file is missing, unreadable, breaks its contract, or the sums don't add up.
     """
     outputs = {}
     for name in stage.writes:
@@ -47,6 +47,12 @@ def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
             )
         rows = TABLES[name].check_file(path)
         outputs[name] = {"rows": rows, "digest": digest_file(path), "bytes": path.stat().st_size}
+    for name in stage.files:
+        path = run.path / "reports" / name
+        if not path.exists():
+            raise ContractError(
+                explain(f"the stage '{stage.name}' didn't write the file '{name}'", where=path)
+            )
     check_sums(stage, run)
     return outputs
 

@@ -137,6 +137,11 @@ def _describe_stage(folder: Path, name: str, stage: Mapping[str, Any], *, prefix
         "status": status,
         "kind": BADGES.get(status, "idle"),
         "link": prefix + quote(report) if is_there else "",
+        "files": [
+            (Path(file).name, prefix + quote(file))
+            for file in stage.get("files") or []
+            if (folder / file).is_file()
+        ],
         "elapsed": format_seconds(stage.get("elapsed_s")),
         "cpu": format_seconds(stage.get("cpu_s")),
         "peak": format_bytes(stage.get("peak_bytes")),
