@@ -15,6 +15,7 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("recipients", help="federal recipients, CSV or Parquet")
     added.add_argument("params", nargs="?", help="parameters file (default: the defaults)")
     added.add_argument("-o", "--out", required=True, metavar="OUT.parquet", help="where the matches go")
+    added.add_argument("--review", metavar="FILE.xlsx", help="write what a person should decide, to fill in")
     add_overrides(added)
 
     added = add_command(commands, "explain", explain)
@@ -37,9 +38,9 @@ def match(options: argparse.Namespace) -> int:
     project = find_project(options.outputs)
     file = find_params_file(project, options.params) if options.params else None
     params = with_overrides(project, load_params(file, options.set))
-    print(
-        match_awards(Path(options.awards), Path(options.recipients), Path(options.out), params, project.store)
-    )
+    awards, recipients, out = Path(options.awards), Path(options.recipients), Path(options.out)
+    review = Path(options.review) if options.review else None
+    print(match_awards(awards, recipients, out, params, project.store, review=review))
     return 0
 
 

@@ -23,6 +23,8 @@ from sbir_toolkit.errors import InputError, explain
 
 DECIDED = ("decision", "who", "why")
 """The columns that a person fills in."""
+SPELLED = ("company", "address1", "city", "state", "zip5", "uei", "duns")
+"""What stands on a line of `spellings`, parted by bars, before the company's id."""
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _NAMED_BY = ("spellings", "company")
@@ -179,9 +181,10 @@ def _read_spellings(row: dict[str, str]) -> tuple[Spelling, ...]:
     found = []
     for line in row.get("spellings", "").splitlines():
         parts = [part.strip() for part in line.split("|")]
-        known = _ID.search(parts[-1]) if len(parts) >= 5 else None
-        if known:
-            found.append(Spelling(parts[0], parts[2], known.group()))
+        known = _ID.search(parts[-1])
+        if known and len(parts) == len(SPELLED) + 1:
+            fields = dict(zip(SPELLED, parts, strict=False))
+            found.append(Spelling(fields["company"], fields["state"], known.group()))
     if not found and row.get("company"):
         return (Spelling(row["company"], row.get("state", ""), None),)
     return tuple(found)

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.combine import MatchTables
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids
+from sbir_toolkit.enrichment.overrides import SPELLED
 from sbir_toolkit.matching import RecipientIndex
 from sbir_toolkit.matching.lookup import find_recipients, name_keys
 from sbir_toolkit.matching.places import read_places
@@ -35,6 +36,8 @@ _FOUND = {
     "name_exact": "Has the same name.",
     "name_fuzzy": "Has another name.",
 }
+# A cell of a spreadsheet holds 32,767 letters; a firm with more spellings than this is asked about in parts.
+MOST_SPELLINGS = 100
 # From how many bits on a piece of evidence counts as strong, as clear, as worth a word.
 _STRENGTHS = ((6.0, "strong"), (2.0, "clear"), (0.5, "slight"))
 
@@ -70,6 +73,8 @@ def list_questions(
     review["awards_usd"] = review["company_id"].map(dollars)
     review["firm"] = _group_firms(review)
     review = review.sort_values(["awards_usd", "awards", "company_id"], ascending=[False, False, True])
+    part = review.groupby("firm").cumcount() // MOST_SPELLINGS
+    review["firm"] = list(zip(review["firm"], part, strict=True))
     first = review.drop_duplicates("firm").set_index("firm")
     years = facts.groupby("company_id")["award_year"].agg(["min", "max"]).reindex(review["company_id"])
     review = review.assign(first_year=years["min"].to_numpy(), last_year=years["max"].to_numpy())
@@ -148,9 +153,10 @@ def _root(above: list[int], at: int) -> int:
 
 
 def _spellings(review: pd.DataFrame) -> pd.Series[str]:
-    parts = [review[name].fillna("").str.replace("|", "/") for name in ("company", "city", "state", "zip5")]
-    name, city, state, zip5 = (part.str.replace(r"\s+", " ", regex=True) for part in parts)
-    return name + " | " + city + " | " + state + " | " + zip5 + " | " + review["company_id"]
+    fields = [review[name].fillna("").str.replace("|", "/") for name in SPELLED]
+    fields = [field.str.replace(r"\s+", " ", regex=True).str.strip() for field in fields]
+    lines = [" | ".join(line) for line in zip(*fields, review["company_id"], strict=True)]
+    return pd.Series(lines, index=review.index, dtype="str")
 
 
 def _most_frequent(values: pd.Series[str]) -> str:

@@ -78,8 +78,8 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        `is_complete`, `missing` (what isn't there, and why), and `outputs`, one entry for each required
-        table.
+        `is_complete`, `missing` (what isn't there, and why), `outputs`, one entry for each required table,
+        and `overrides`, how many decisions of people were laid over the matches, by kind.
     """
     outputs, missing = [], []
     for stage in pipeline.stages:
@@ -94,7 +94,12 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
             {"table": table, "stage": stage.name, "rows": made["rows"], "digest": made["digest"]}
             for table, made in facts["outputs"].items()
         ]
-    return {"is_complete": not missing, "missing": missing, "outputs": outputs}
+    decided = {
+        name.removeprefix("overrides_"): int(count)
+        for name, count in record["metrics"].items()
+        if name.startswith("overrides_")
+    }
+    return {"is_complete": not missing, "missing": missing, "outputs": outputs, "overrides": decided}
 
 
 def _check_sum(rule: str, stage: Stage, run: RunFolder, recorded: Mapping[str, Any]) -> str:

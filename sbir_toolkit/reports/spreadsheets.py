@@ -50,6 +50,7 @@ _HELP = (
     "Rows left blank stay questions. Leave the other columns as they are: they say what was decided about.",
     "To apply: sbir-toolkit run PARAMS -p matching.overrides=THIS_FILE; one file may hold many months.",
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _TIMES = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*")
 
@@ -102,7 +103,10 @@ def write_review(questions: pd.DataFrame, folder: Path, name: str = "review") ->
 def _lay_out(questions: pd.DataFrame) -> pd.DataFrame:
     order = [*_SHOWN_FIRST, *(name for name in questions.columns if name not in _SHOWN_FIRST)]
     blank = pd.DataFrame({name: pd.Series("", index=questions.index, dtype="str") for name in TO_FILL_IN})
-    return pd.concat([blank, questions[order].drop(columns="company_id")], axis=1)
+    told = questions[order].drop(columns="company_id")
+    # Control characters can't be in a workbook.
+    told = told.map(lambda value: _CONTROL.sub(" ", value) if isinstance(value, str) else value)
+    return pd.concat([blank, told], axis=1)
 
 
 def _is_dangerous(value: Any) -> bool:

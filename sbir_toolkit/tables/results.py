@@ -118,7 +118,7 @@ REVIEW_CANDIDATES = Table(
         text("runner_up_name", "Its legal name"),
         Column("runner_up_probability", "float64", "Its probability", low=0, high=1),
         text(
-            "spellings", "Each spelling and place of the firm on a line, with its company_id", required=True
+            "spellings", "All that was filed, a line for each spelling and place, with its id", required=True
         ),
     ),
     key=("company_id",),

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sbir_toolkit import enrich_awards, write_review
-from sbir_toolkit.enrichment import Enriched
+from sbir_toolkit.enrichment import Enriched, review
 from sbir_toolkit.errors import InputError
 from sbir_toolkit.params import Params
 from sbir_toolkit.storage import digest_file
@@ -121,6 +121,16 @@ def test_a_firm_is_asked_about_once(asked: Path) -> None:
     assert (first["runner_up_id"], len(first["spellings"].splitlines())) == ("r-me", 2)
     assert first["evidence"] == "Has the same name. For it: name (strong). Against it: place (clear)."
     assert questions["evidence"].iloc[1].startswith("Has the firm's DUNS. Against it: name")
+
+
+def test_a_firm_with_very_many_spellings_is_asked_about_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a cell can't hold becomes another question; no company is lost."""
+    monkeypatch.setattr(review, "MOST_SPELLINGS", 1)
+    enrich(tmp_path)
+    lines = questions_of(tmp_path)["spellings"].str.count("\n") + 1
+    assert lines.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
