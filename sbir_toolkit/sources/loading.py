@@ -24,8 +24,9 @@ import pyarrow.compute as pc
 from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.meter import phase
-from sbir_toolkit.sources.batches import Batch, Fault, read_batches
+from sbir_toolkit.sources.batches import Batch, Fault
 from sbir_toolkit.sources.formats import Format
+from sbir_toolkit.sources.inputs import read_input
 from sbir_toolkit.sources.values import clean_text
 from sbir_toolkit.storage import parquet_writer
 from sbir_toolkit.tables import Table
@@ -98,6 +99,7 @@ class Normalised:
     table: pa.Table
     faults: list[Fault]
     repaired: Counter[str]
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Kind:
     group_rows: int
 
 
-def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
+def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
     """Read a file into `<table>.parquet` and `<rejects>.parquet`; each appears whole or not at all.
 
     Parameters
@@ -128,6 +130,8 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
         How much may be in memory at once; the tables don't depend on it.
     kind
         What the file is.
+    source
+        What is to be known of a file that doesn't say it itself.
 
     Returns
     -------
@@ -147,7 +151,7 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
         )
         writing = stack.enter_context(ThreadPoolExecutor(1))
         written: Future[None] | None = None
-        for part in _stream(path, limits, kind, tally):
+        for part in _stream(path, limits, kind, tally, source):
             if written:
                 written.result()
             written = writing.submit(_write, part, rows, rejects, kind)
@@ -159,7 +163,7 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
     return tally.loaded(paths)
 
 
-def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read(path: Path, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a file into two frames, the table and its rejects, by the same way as `load`.
 
     Parameters
@@ -168,6 +172,8 @@ def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
         The file.
     kind
         What it is.
+    source
+        As for `load`.
 
     Returns
     -------
@@ -175,9 +181,9 @@ def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
         In the columns of the two contracts.
     """
     tables, rejects = [kind.table.arrow_schema.empty_table()], [kind.rejects.arrow_schema.empty_table()]
-    for part in _stream(path, params.Limits(), kind, _Tally(path, kind)):
+    for part in _stream(path, params.Limits(), kind, _Tally(path, kind), source):
         tables.append(part.table)
-        rejects.append(_reject_table(part.faults, kind.rejects))
+        rejects.append(_reject_table(part, kind.rejects))
     return _frame(pa.concat_tables(tables), kind.table), _frame(pa.concat_tables(rejects), kind.rejects)
 
 
@@ -311,8 +317,10 @@ def _open_groups(path: Path, table: Table, rows: int) -> Iterator[_GroupWriter]:
         yield _GroupWriter(writer, table.arrow_schema, rows)
 
 
-def _stream(path: Path, limits: params.Limits, kind: Kind, tally: _Tally) -> Iterator[Normalised]:
-    batches = read_batches(path, kind.form, limits)
+def _stream(
+    path: Path, limits: params.Limits, kind: Kind, tally: _Tally, source: params.Source
+) -> Iterator[Normalised]:
+    batches = read_input(path, kind.form, limits, source)
     normalise = kind.start()
     while True:
         with phase("read") as span:
@@ -323,7 +331,7 @@ def _stream(path: Path, limits: params.Limits, kind: Kind, tally: _Tally) -> Ite
         with phase("normalise", rows=len(batch.rows)):
             part = normalise(batch)
         faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
-        part = Normalised(part.table, faults, batch.repaired + part.repaired)
+        part = Normalised(part.table, faults, batch.repaired + part.repaired, batch.file)
         tally.add(batch, part)
         yield part
 
@@ -331,12 +339,14 @@ def _stream(path: Path, limits: params.Limits, kind: Kind, tally: _Tally) -> Ite
 def _write(part: Normalised, rows: _GroupWriter, rejects: _GroupWriter, kind: Kind) -> None:
     with phase("write", rows=part.table.num_rows):
         rows.write(part.table)
-        rejects.write(_reject_table(part.faults, kind.rejects))
+        rejects.write(_reject_table(part, kind.rejects))
 
 
-def _reject_table(faults: list[Fault], table: Table) -> pa.Table:
+def _reject_table(part: Normalised, table: Table) -> pa.Table:
+    faults = part.faults
     return pa.Table.from_pydict(
         {
+            "source_file": [part.file] * len(faults),
             "source_row": [fault.row for fault in faults],
             "source_line": [fault.line for fault in faults],
             "column": [fault.column for fault in faults],

@@ -23,15 +23,15 @@ Rows = list[dict[str, object]]
 FIRMS: Rows = [
     {"recipient_id": "r-tx", "recipient_name": "QUANTUM HARBOR INC", "duns": "012345678", "city": "AUSTIN",
      "state": "TX", "zip5": "78701"},
-    {"recipient_id": "r-me", "recipient_name": "QUANTUM HARBOR LLC", "duns": "123456789", "city": "PORTLAND",
-     "state": "ME", "zip5": "04101"},
+    {"recipient_id": "r-dal", "recipient_name": "QUANTUM HARBOR INC", "duns": "123456789", "city": "DALLAS",
+     "state": "TX", "zip5": "75201"},
     {"recipient_id": "r-vt", "recipient_name": "=ZEBRA KITES INC", "uei": "C111ATT311C8", "city": "BARRE",
      "state": "VT", "zip5": "05641"},
 ]  # fmt: skip
 # The first two are the same firm, filed twice, and could be either of two recipients.
 FILED: Rows = [
-    {"company": "Quantum Harbor", "city": "Boise", "state": "ID", "website": "qh.example", "award_usd": 5e2},
-    {"company": "QUANTUM HARBOR, LTD", "city": "Boise", "state": "ID", "zip5": "83702", "award_usd": 900.0},
+    {"company": "Quantum Harbor, Inc", "city": "Waco", "state": "TX", "website": "qh.us", "award_usd": 5e2},
+    {"company": "QUANTUM HARBOR INC.", "city": "Waco", "state": "TX", "zip5": "76701", "award_usd": 900.0},
     {"company": "Anything Else Inc", "duns": "123456789", "city": "Reno", "state": "NV", "award_usd": 100.0},
     {"company": "Zebra Kites", "city": "Barre", "state": "VT", "award_usd": 700.0},
 ]  # fmt: skip
@@ -105,21 +105,13 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_firm_is_asked_about_once(asked: Path) -> None:
     """Two spellings are one question with their sums; what a person needs stands beside it, in words."""
     questions = REVIEW_CANDIDATES.check(questions_of(asked))
-    assert questions["company"].tolist() == ["QUANTUM HARBOR, LTD", "Anything Else Inc"]
+    assert questions["company"].tolist() == ["QUANTUM HARBOR INC.", "Anything Else Inc"]
     first = questions.iloc[0]
-    assert (first["awards"], first["awards_usd"], first["first_year"], first["last_year"]) == (
-        2,
-        1400,
-        2001,
-        2002,
-    )
-    assert (first["recipient_city"], first["recipient_duns"], first["website"]) == (
-        "AUSTIN",
-        "012345678",
-        "qh.example",
-    )
-    assert (first["runner_up_id"], len(first["spellings"].splitlines())) == ("r-me", 2)
-    assert first["evidence"] == "Has the same name. For it: name (strong). Against it: place (clear)."
+    assert first[["awards", "awards_usd", "first_year", "last_year"]].tolist() == [2, 1400, 2001, 2002]
+    shown = first[["recipient_city", "recipient_duns", "website"]]
+    assert shown.tolist() == ["AUSTIN", "012345678", "qh.us"]
+    assert (first["runner_up_id"], len(first["spellings"].splitlines())) == ("r-dal", 2)
+    assert first["evidence"].startswith("Has the same name. For it: name (strong)")
     assert questions["evidence"].iloc[1].startswith("Has the firm's DUNS. Against it: name")
 
 
@@ -138,7 +130,7 @@ def test_same_is_accepted_for_every_spelling(asked: Path, tmp_path: Path, suffix
     """A decision holds for all companies of the question, says who and why, and claims no probability."""
     done = enrich(tmp_path, answer(asked, tmp_path / f"filled{suffix}", quantum="same"))
     matches = matches_of(tmp_path)
-    for company in ("Quantum Harbor", "QUANTUM HARBOR, LTD"):
+    for company in ("Quantum Harbor, Inc", "QUANTUM HARBOR INC."):
         found = matches.loc[company]
         assert (found["recipient_id"], found["tier"], found["decision"]) == ("r-tx", "override", "accept")
         assert pd.isna(found["match_probability"]) and pd.isna(found["margin"])
@@ -153,9 +145,9 @@ def test_same_is_accepted_for_every_spelling(asked: Path, tmp_path: Path, suffix
 def test_different_lets_the_next_one_compete(asked: Path, tmp_path: Path) -> None:
     """Without the first of two equals the second is as probable as if it stood alone."""
     enrich(tmp_path, answer(asked, tmp_path / "filled.csv", quantum="different"))
-    found = matches_of(tmp_path).loc["Quantum Harbor"]
-    assert (found["recipient_id"], found["tier"], found["decision"]) == ("r-me", "name_exact", "accept")
-    assert found["match_probability"] > 0.99
+    found = matches_of(tmp_path).loc["Quantum Harbor, Inc"]
+    assert (found["recipient_id"], found["tier"], found["decision"]) == ("r-dal", "name_exact", "accept")
+    assert found["match_probability"] > 0.95
     evidence = json.loads(found["evidence"])
     assert (evidence["override"], evidence["who"]) == ("different", "Ann") and evidence["name"] > 0
 
@@ -169,12 +161,12 @@ def test_different_leaves_a_wrong_identifier_aside(asked: Path, tmp_path: Path) 
     assert json.loads(found["evidence"])["why"] == "asked them"
 
 
-@pytest.mark.parametrize("chosen", ["r-me", "123456789", "C111ATT311C8"])
+@pytest.mark.parametrize("chosen", ["r-dal", "123456789", "C111ATT311C8"])
 def test_another_recipient_is_named_by_any_identifier(asked: Path, tmp_path: Path, chosen: str) -> None:
     """An id, a DUNS or a UEI as the decision links the firm to that recipient."""
     enrich(tmp_path, answer(asked, tmp_path / "filled.csv", quantum=chosen))
-    found = matches_of(tmp_path).loc["QUANTUM HARBOR, LTD"]
-    assert found["recipient_id"] == ("r-vt" if chosen == "C111ATT311C8" else "r-me")
+    found = matches_of(tmp_path).loc["QUANTUM HARBOR INC."]
+    assert found["recipient_id"] == ("r-vt" if chosen == "C111ATT311C8" else "r-dal")
     assert told_of(tmp_path).loc[2, "decision"] == "other"
 
 
@@ -182,11 +174,11 @@ def test_chunks_stay_good_and_only_the_decided_companies_change(asked: Path, tmp
     """Overrides make no chunk worthless, leave other companies as they were, and can be taken back."""
     enrich(tmp_path)
     before = {name: digest_file(tmp_path / f"{name}.parquet") for name in ("matches", "company_matches")}
-    others = matches_of(tmp_path).drop(index=["Quantum Harbor", "QUANTUM HARBOR, LTD"])
+    others = matches_of(tmp_path).drop(index=["Quantum Harbor, Inc", "QUANTUM HARBOR INC."])
     done = enrich(tmp_path, answer(asked, tmp_path / "filled.csv", quantum="same"))
     assert done.chunks_reused == done.chunks == 2
     pd.testing.assert_frame_equal(
-        matches_of(tmp_path).drop(index=["Quantum Harbor", "QUANTUM HARBOR, LTD"]), others
+        matches_of(tmp_path).drop(index=["Quantum Harbor, Inc", "QUANTUM HARBOR INC."]), others
     )
     enrich(tmp_path)
     assert before == {name: digest_file(tmp_path / f"{name}.parquet") for name in before}
@@ -198,21 +190,21 @@ def test_decisions_outlive_a_refreshed_file(asked: Path, tmp_path: Path) -> None
     table = pd.read_csv(filled, dtype=str)
     table.loc[0, ["recipient_id", "recipient_duns"]] = ["an-old-id", "12345678"]  # without its zero
     table.to_csv(filled, index=False)
-    moved = [{**values, "zip5": "83799"} for values in FILED]
+    moved = [{**values, "zip5": "76799"} for values in FILED]
     done = enrich(tmp_path, filled, moved)
     assert done.overrides["used"] == 1
-    assert matches_of(tmp_path).loc["Quantum Harbor", "recipient_id"] == "r-tx"
+    assert matches_of(tmp_path).loc["Quantum Harbor, Inc", "recipient_id"] == "r-tx"
     assert told_of(tmp_path).loc[2, "companies"] == 2
 
 
 def test_what_was_settled_since_is_left_alone(asked: Path, tmp_path: Path) -> None:
     """Where the same name and state now has an identifier of its own, an old decision doesn't overrule it."""
     filled = answer(asked, tmp_path / "filled.csv", quantum="same")
-    known = [{**values, "zip5": "04101", "duns": "123456789"} for values in FILED[:1]]
+    known = [{**values, "zip5": "75201", "duns": "123456789"} for values in FILED[:1]]
     done = enrich(tmp_path, filled, known)
     assert done.overrides["unused"] == 1
     assert told_of(tmp_path)["reason"].tolist() == ["meanwhile settled without it"]
-    assert matches_of(tmp_path).loc["Quantum Harbor", "recipient_id"] == "r-me"
+    assert matches_of(tmp_path).loc["Quantum Harbor, Inc", "recipient_id"] == "r-dal"
 
 
 def test_a_row_written_by_hand_names_a_firm_by_name_and_state(tmp_path: Path) -> None:
@@ -234,7 +226,7 @@ def test_a_row_written_by_hand_names_a_firm_by_name_and_state(tmp_path: Path) ->
         ("Zebra Kites,VT,r-vt,same,,why\n", "row 2"),
         ("Zebra Kites,VT,r-vt,,,\nZebra Kites,VT,r-vt,same,Bo,\n", "row 3"),
         ("Zebra Kites,VT,r-vt,same,Bo,sure\nZEBRA KITES INC,VT,r-vt,different,Cy,no\n", "rows 2 and 3"),
-        ("Zebra Kites,VT,r-vt,same,Bo,sure\nZebra Kites,VT,,r-me,Cy,no\n", "rows 2 and 3"),
+        ("Zebra Kites,VT,r-vt,same,Bo,sure\nZebra Kites,VT,,r-dal,Cy,no\n", "rows 2 and 3"),
         (",VT,r-vt,same,Bo,sure\n", "doesn't say company"),
         ("Zebra Kites,VT,,same,Bo,sure\n", "doesn't say recipient_id"),
     ],

@@ -61,7 +61,15 @@ def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_
 
 def test_match_writes_a_review_list_and_takes_it_back(files: SyntheticFiles, tmp_path: Path) -> None:
     """`--review` asks; filled in, the answers are applied, and one that fits nothing is said."""
-    words = ["--outputs", tmp_path / "o", "match", files.awards, files.recipients, "-o", tmp_path / "m.parquet"]
+    words = [
+        "--outputs",
+        tmp_path / "o",
+        "match",
+        files.awards,
+        files.recipients,
+        "-o",
+        tmp_path / "m.parquet",
+    ]
     unsure = ["-p", "matching.accept_probability=1", "--review", tmp_path / "ask.xlsx"]
     assert main([str(word) for word in (*words, *unsure)]) == 0
     asked = pd.read_excel(tmp_path / "ask.xlsx", dtype=str)

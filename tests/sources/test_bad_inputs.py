@@ -62,6 +62,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "secret.csv").write_bytes(HEADER)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match="may not be read"):
         read_awards(tmp_path / "secret.csv")
