@@ -186,5 +186,9 @@ def _join_array(text: str) -> str | None:
 
 
 _KIND = loading.Kind(
-    RECIPIENT_FORMAT, tables.RECIPIENTS, tables.RECIPIENT_REJECTS, _RecipientNormaliser, group_rows=64_000
+    RECIPIENT_FORMAT,
+    tables.RECIPIENTS,
+    tables.RECIPIENT_REJECTS,
+    _RecipientNormaliser,
+    repeating=["city", "state", "zip5", "country", "source"],
 )
