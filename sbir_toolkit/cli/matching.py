@@ -12,7 +12,7 @@ def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
     added = add_command(commands, "match", match)
     added.add_argument("awards", help="SBIR.gov awards, CSV")
-    added.add_argument("recipients", help="federal recipients, CSV or Parquet")
+    added.add_argument("recipients", help="federal recipients: CSV, Parquet, or USAspending's database")
     added.add_argument("params", nargs="?", help="parameters file (default: the defaults)")
     added.add_argument("-o", "--out", required=True, metavar="OUT.parquet", help="where the matches go")
     add_overrides(added)

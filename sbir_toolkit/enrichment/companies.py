@@ -47,7 +47,7 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
     Parameters
     ----------
     awards
-        Parquet of the contract `awards`; read in batches, and only the seven fields.
+        Parquet of the contract `awards`; read in batches, and only the seven fields and the year.
     companies
         Where to write the contract `companies`.
     batch_rows
@@ -59,11 +59,11 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
         How many distinct companies there are.
     """
     with phase("collapse") as span:
-        found = pd.DataFrame(columns=[*FIELDS, "awards"])
+        found = pd.DataFrame(columns=[*FIELDS, "last_award_year", "awards"])
         rows = 0
-        for batch in read_batches(awards, list(FIELDS), batch_rows):
+        for batch in read_batches(awards, [*FIELDS, "award_year"], batch_rows):
             rows += len(batch)
-            counted = batch.assign(awards=1)
+            counted = batch.rename(columns={"award_year": "last_award_year"}).assign(awards=1)
             found = _collapsed(pd.concat([found, counted], ignore_index=True) if len(found) else counted)
         span.rows = rows
         found = found.assign(company_id=company_ids(found)).sort_values("company_id", ignore_index=True)
@@ -80,4 +80,5 @@ def read_batches(path: Path, columns: list[str] | None, batch_rows: int) -> Iter
 
 
 def _collapsed(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.groupby(list(FIELDS), dropna=False, sort=False)[["awards"]].sum().reset_index()
+    groups = frame.groupby(list(FIELDS), dropna=False, sort=False)
+    return groups.agg({"last_award_year": "max", "awards": "sum"}).reset_index()

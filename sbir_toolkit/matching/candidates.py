@@ -117,6 +117,38 @@ def find_candidates(
     return _best([exact, same_words, by_words, by_place], params.max_candidates)
 
 
+def find_by_each_route(
+    index: RecipientIndex, names: Names, places: Places, params: Matching
+) -> dict[str, Candidates]:
+    """Find what each route finds by itself, for every company, whatever the other routes found.
+
+    Parameters
+    ----------
+    index : RecipientIndex
+    names, places : Names, Places
+        The companies'.
+    params : Matching
+
+    Returns
+    -------
+    dict of Candidates
+        By route: exact, same words, words, place. Unlike in `find_candidates` no company is settled early,
+        and none of the pairs is dropped because others are more promising.
+    """
+    everyone = np.arange(len(places.zip5))
+    by_name = {
+        "exact": find_exact(index, names),
+        "same words": _find_same_words(index, names),
+        "words": find_by_words(index, names, np.arange(len(names)), params)[:2],
+    }
+    found = {
+        route: _with_recipients(index, names, places, query=query, name=name, score=np.ones(len(query)))
+        for route, (query, name) in by_name.items()
+    }
+    found["place"] = _find_by_place(index, names, places, everyone)
+    return {route: part.pairs for route, part in found.items()}
+
+
 def find_exact(index: RecipientIndex, names: Names) -> tuple[Ints, Ints]:
     """Find the core names that equal a recipient's, blanks left out.
 

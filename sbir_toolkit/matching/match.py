@@ -32,6 +32,7 @@ from sbir_toolkit.tables import COMPANIES, COMPANY_MATCHES
 
 _BLOCK = 8_192
 _UNPLACED = LEVELS.index("unknown")
+_OTHER_NAME = 0.2
 
 
 def match_companies(companies: pd.DataFrame, index: RecipientIndex, params: Matching) -> pd.DataFrame:
@@ -136,12 +137,19 @@ def _match_block(
         pairs, terms, differing = pairs.take(best), terms[best], differing[best]
         measures = {name: values[best] for name, values in measures.items()}
         probability = compete(pairs.company, score[best])
-        # Without a place nothing tells a firm from a namesake, however rare the name.
-        ceiling = np.where(pairs.level == _UNPLACED, params.max_unplaced_probability, 1.0)
-        probability = np.minimum(probability, ceiling)
+        probability = np.minimum(probability, _ceilings(pairs, measures, params))
     with phase("decide", rows=companies.num_rows):
         choice = choose(index, pairs, probability, companies.num_rows)
     return Matched(companies, hits, pairs, measures, terms, differing, probability, choice)
+
+
+def _ceilings(pairs: Candidates, measures: dict[str, Floats], params: Matching) -> Floats:
+    """Say how sure a pair can be at most, where what is known leaves a doubt that no score takes away."""
+    # Without a place nothing tells a firm from a namesake, however rare the name.
+    unplaced = np.where(pairs.level == _UNPLACED, params.max_unplaced_probability, 1.0)
+    # A firm in the same building under quite another name, or initials, may be renamed, or a neighbour.
+    has_other_name = measures["covered"] < _OTHER_NAME
+    return np.minimum(unplaced, np.where(has_other_name, params.max_renamed_probability, 1.0))
 
 
 def _result(block: Matched, index: RecipientIndex, params: Matching) -> pd.DataFrame:

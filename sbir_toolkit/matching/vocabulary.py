@@ -17,6 +17,7 @@ import pyarrow as pa
 from sbir_toolkit.matching.abbreviations import hash_bags, plain_hashes
 from sbir_toolkit.matching.index import typo_keys, word_bits
 from sbir_toolkit.matching.names import word_ends
+from sbir_toolkit.matching.namesakes import lay_out_namesakes
 from sbir_toolkit.matching.ordering import find_groups, sort_keys
 from sbir_toolkit.matching.texts import Flags, Hashes, Ints, cut_runs, lay_out, powers
 
@@ -70,7 +71,9 @@ def lay_out_words(folder: Path, words: NameWords, cap: int) -> None:
     del listed, is_listed
     weight = np.bincount(owner, word_bits(counts, len(words))[code], minlength=len(words))
     np.save(folder / "name_bits.npy", weight.astype(np.float32))
-    del weight, owner
+    letters = np.bincount(owner, words.length, minlength=len(words)).astype(np.int64)
+    lay_out_namesakes(folder, letters)
+    del weight, letters, owner
     data, _ = lay_out(words.core)
     length = words.length[sample].astype(np.int64)
     end = word_ends(words.start, words.length)[sample]

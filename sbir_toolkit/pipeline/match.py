@@ -19,7 +19,7 @@ from sbir_toolkit.enrichment.companies import FIELDS, company_ids
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
 from sbir_toolkit.matching import Explanation, explain_match, open_index
-from sbir_toolkit.params import Params
+from sbir_toolkit.params import Params, Source
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
 from sbir_toolkit.pipeline.setup import digest_input
@@ -79,8 +79,11 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
             explain_error("the matches are written as Parquet", where=out, expected=expected, got=out.name)
         )
     made_from = {
-        "awards": digest_input(awards, "awards", todo="name SBIR.gov's CSV file"),
-        "recipients": digest_input(recipients, "recipients", todo="name a CSV or Parquet file of recipients"),
+        "awards": digest_input(awards, "awards", params.awards, todo="name SBIR.gov's CSV file"),
+        "recipients": digest_input(
+            recipients, "recipients", params.recipients, todo="name a file of recipients"
+        ),
+        "told": [_told(params.awards), _told(params.recipients)],
         "code": code_digest("sources", "matching"),
         "libraries": library_versions(DECIDING_LIBRARIES),
     }
@@ -88,7 +91,7 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
     with locked(work.with_suffix(".lock"), "these two files", wait_s=_WAIT_S):
         # The two files have nothing to do with each other, and reading releases the interpreter.
         with ThreadPoolExecutor(1) as beside:
-            reading = beside.submit(load_awards, awards, work, params.limits)
+            reading = beside.submit(load_awards, awards, work, params.limits, params.awards)
             index, told = _find_index(recipients, made_from, work, store, params)
             read_awards = reading.result()
         linked = link_awards(work / "awards.parquet", index, work, store, params)
@@ -113,10 +116,15 @@ def _find_index(
         index = store / "index" / known["index"]
         if index.exists():
             return index, known["told"]
-    loaded = load_recipients(recipients, work, params.limits)
+    loaded = load_recipients(recipients, work, params.limits, params.recipients)
     index = prepare_index(work / "recipients.parquet", store, params)
     write_json(note, {"index": index.name, "told": repr(loaded)})
     return index, repr(loaded)
+
+
+def _told(source: Source) -> dict[str, Any]:
+    """What the parameters say about an input, but for where it is."""
+    return source.model_dump(mode="json", exclude={"path"})
 
 
 def _rejects_of(out: Path) -> Path:

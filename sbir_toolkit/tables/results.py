@@ -21,6 +21,7 @@ COMPANIES = Table(
         text("zip5", "ZIP, first five digits"),
         text("uei", "Unique Entity ID"),
         text("duns", "DUNS"),
+        Column("last_award_year", "int64", "Year of its last award; null where that isn't known"),
         Column("awards", "int64", "How many awards it has", required=True, low=1),
     ),
     key=("company_id",),
