@@ -44,6 +44,7 @@ class Enriched:
     companies: int
     chunks: int
     chunks_reused: int
+    companies_reused: int
     decisions: dict[str, int]
     plan: str
 
@@ -51,7 +52,8 @@ class Enriched:
         decisions = ", ".join(f"{count:,} {name}" for name, count in self.decisions.items())
         return (
             f"{self.awards:,} awards of {self.companies:,} distinct companies: {decisions}\n"
-            f"{self.chunks} chunk(s), {self.chunks_reused} of them known from before; {self.plan}"
+            f"{self.chunks} chunk(s), {self.chunks_reused} of them known from before; "
+            f"{self.companies_reused:,} companies known from before; {self.plan}"
         )
 
     def _repr_html_(self) -> str:
@@ -119,9 +121,9 @@ def link_awards(
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
     with locked(home / "writer.lock", "these companies and recipients", wait_s=_WAIT_S):
         journal = Journal(home)
-        before = len(journal.committed([chunk.key for chunk in plan.chunks]))
+        before = journal.committed([chunk.key for chunk in plan.chunks])
         with phase("match", rows=companies):
-            execute_chunks(
+            commits = execute_chunks(
                 plan.chunks,
                 tables.companies,
                 index,
@@ -133,7 +135,8 @@ def link_awards(
     rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
     check_conserved(awards, tables.matches, MATCHES)
     decisions = _decisions(tables.matches)
-    return Enriched(tables, rows, companies, len(plan.chunks), before, decisions, plan.reason)
+    known = sum(commit.rows if key in before else commit.reused for key, commit in commits.items())
+    return Enriched(tables, rows, companies, len(plan.chunks), len(before), known, decisions, plan.reason)
 
 
 def prepare_index(recipients: Path, store: Path, params: Params) -> Path:
