@@ -6,6 +6,13 @@ from pydantic import Field, model_validator
 
 from sbir_toolkit.params.section import Section, Share
 
+FILE_PARAMETERS = {
+    "awards": "awards.path",
+    "recipients": "recipients.path",
+    "overrides": "matching.overrides",
+}
+"""The parameter that names each input's file; results depend on the file's content, not on its name."""
+
 
 class Source(Section):
     """Where one input comes from."""
@@ -73,6 +80,9 @@ class Matching(Section):
     )
     max_word_postings: int = Field(
         2_000, ge=1, description="A word in more names than this finds no candidates."
+    )
+    overrides: str | None = Field(
+        None, description="Review list, filled in: CSV or .xlsx, relative to the project. Null: none."
     )
 
     @model_validator(mode="after")
