@@ -7,6 +7,7 @@ byte the one that a run makes, and the index that one of them built serves the o
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +52,20 @@ class Matched:
 
 
 def match_awards(
-    awards: Path, recipients: Path, out: Path, params: Params, store: Path, *, review: Path | None = None
+    awards: Path,
+    recipients: Path | Sequence[Path],
+    out: Path,
+    params: Params,
+    store: Path,
+    *,
+    review: Path | None = None,
 ) -> Matched:
     """Match a file of awards to a file of recipients.
 
     Parameters
     ----------
     awards, recipients
-        Files as published; see `load_awards` and `load_recipients`.
+        Files as published; see `load_awards` and `load_recipients`. Recipients may come from several.
     out
         Where the matches go: Parquet, one row per award in the order of the awards (contract `matches`).
         Awards that could not be read are listed with their reasons in `<out>.rejects.parquet` beside it.
@@ -85,10 +92,11 @@ def match_awards(
     _require_ending(out, ".parquet", "the matches are written as Parquet")
     if review is not None:
         _require_ending(review, ".xlsx", "the review list is written as a workbook")
+    several = [recipients] if isinstance(recipients, Path) else list(recipients)
     made_from = {
-        "awards": digest_input(awards, "awards", params.awards, todo="name SBIR.gov's CSV file"),
+        "awards": digest_input([awards], "awards", params.awards, todo="name SBIR.gov's CSV file"),
         "recipients": digest_input(
-            recipients, "recipients", params.recipients, todo="name a file of recipients"
+            several, "recipients", params.recipients, todo="name a file of recipients"
         ),
         "told": [_told(params.awards), _told(params.recipients)],
         "code": code_digest("sources", "matching"),
@@ -99,7 +107,7 @@ def match_awards(
         # The two files have nothing to do with each other, and reading releases the interpreter.
         with ThreadPoolExecutor(1) as beside:
             reading = beside.submit(load_awards, awards, work, params.limits, params.awards)
-            index, told = _find_index(recipients, made_from, work, store, params)
+            index, told = _find_index(several, made_from, work, store, params)
             read_awards = reading.result()
         linked = link_awards(work / "awards.parquet", index, work, store, params)
         for source, target in (
@@ -120,7 +128,7 @@ def match_awards(
 
 
 def _find_index(
-    recipients: Path, made_from: dict[str, Any], work: Path, store: Path, params: Params
+    recipients: Sequence[Path], made_from: dict[str, Any], work: Path, store: Path, params: Params
 ) -> tuple[Path, str]:
     # A note in the store says which index a file was read into, so a known file needn't be read to find it.
     key = digest_value({**made_from, "awards": "", "postings": params.matching.max_word_postings})[7:23]
