@@ -2,7 +2,7 @@
 
 from sbir_toolkit.params.loading import Params, load_params
 from sbir_toolkit.params.performance import Alerts, Performance
-from sbir_toolkit.params.quality import Gate, Quality, default_gates
+from sbir_toolkit.params.quality import Gate, HistoryRule, Quality, default_gates
 from sbir_toolkit.params.work import Accuracy, Compute, Limits, Matching, Pipeline, Source, Synthetic
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Alerts",
     "Compute",
     "Gate",
+    "HistoryRule",
     "Limits",
     "Matching",
     "Params",

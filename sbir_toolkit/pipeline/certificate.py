@@ -72,12 +72,15 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        `is_complete`, `missing` (what isn't there, and why), and `outputs`, one entry for each required
-        table.
+        `is_complete`, `missing` (what isn't there, and why), `outputs`, one entry for each required table,
+        and what a reader must know of them: `degraded` (why they bear a mark), `quarantined` (the gates that
+        set awards aside), and `overruled` (the gates that failed and were let pass, by whom and why).
     """
     outputs, missing = [], []
     for stage in pipeline.stages:
         facts = record["stages"][stage.name]
+        if facts["status"] == "skipped" and facts.get("held_by"):
+            continue  # its condition isn't met, so nothing is required of it
         if facts["status"] not in ENDED_WELL:
             missing += [
                 {"table": table, "stage": stage.name, "why": f"{facts['status']}: {facts['reason']}"}
@@ -88,7 +91,19 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
             {"table": table, "stage": stage.name, "rows": made["rows"], "digest": made["digest"]}
             for table, made in facts["outputs"].items()
         ]
-    return {"is_complete": not missing, "missing": missing, "outputs": outputs}
+    gates = record["gates"]
+    return {
+        "is_complete": not missing,
+        "missing": missing,
+        "outputs": outputs,
+        "degraded": list(record["marks"]),
+        "quarantined": [gate["gate"] for gate in gates if gate["action"] == "quarantine"],
+        "overruled": [
+            {name: gate[name] for name in ("gate", "overruled", "value", "threshold", "reason")}
+            for gate in gates
+            if gate["overruled"]
+        ],
+    }
 
 
 def _check_sum(rule: str, stage: Stage, run: RunFolder, recorded: Mapping[str, Any]) -> str:
