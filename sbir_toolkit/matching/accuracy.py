@@ -193,7 +193,7 @@ def _try(
     masked: Ints,
 ) -> pd.DataFrame:
     frames, low = [], 0
-    for block in match_blocks(companies, index, matching, masked):
+    for block in match_blocks(companies, index, matching, masked[:, None]):
         count = block.companies.num_rows
         right, choice = truth[low : low + count], block.choice
         low += count

@@ -75,7 +75,13 @@ class Candidates:
 
 
 def find_candidates(
-    index: RecipientIndex, names: Names, places: Places, wanted: Flags, params: Matching
+    index: RecipientIndex,
+    names: Names,
+    places: Places,
+    wanted: Flags,
+    params: Matching,
+    *,
+    everywhere: Flags | bool = False,
 ) -> Candidates:
     """Find the recipients worth a closer look for each company.
 
@@ -89,6 +95,8 @@ def find_candidates(
     wanted : bool array of shape (companies,)
         Which companies to look for.
     params : Matching
+    everywhere : bool array of shape (companies,), or False
+        Which of them to look for by all routes, whatever the first ones find: what they find may not count.
 
     Returns
     -------
@@ -108,13 +116,46 @@ def find_candidates(
     same_words = _with_recipients(
         index, names, places, query=query, name=name, score=np.full(len(query), _SAME_WORDS)
     )
-    is_settled = ~wanted
+    is_settled = np.zeros(len(wanted), bool)
     is_settled[exact.pairs.company[exact.pairs.level >= _CITY]] = True
+    is_settled = ~wanted | (is_settled & ~np.asarray(everywhere))
     open_names = np.flatnonzero(~is_settled[names.owner])
     query, name, score = find_by_words(index, names, open_names, params)
     by_words = _with_recipients(index, names, places, query=query, name=name, score=score)
     by_place = _find_by_place(index, names, places, np.flatnonzero(~is_settled))
     return _best([exact, same_words, by_words, by_place], params.max_candidates)
+
+
+def find_by_each_route(
+    index: RecipientIndex, names: Names, places: Places, params: Matching
+) -> dict[str, Candidates]:
+    """Find what each route finds by itself, for every company, whatever the other routes found.
+
+    Parameters
+    ----------
+    index : RecipientIndex
+    names, places : Names, Places
+        The companies'.
+    params : Matching
+
+    Returns
+    -------
+    dict of Candidates
+        By route: exact, same words, words, place. Unlike in `find_candidates` no company is settled early,
+        and none of the pairs is dropped because others are more promising.
+    """
+    everyone = np.arange(len(places.zip5))
+    by_name = {
+        "exact": find_exact(index, names),
+        "same words": _find_same_words(index, names),
+        "words": find_by_words(index, names, np.arange(len(names)), params)[:2],
+    }
+    found = {
+        route: _with_recipients(index, names, places, query=query, name=name, score=np.ones(len(query)))
+        for route, (query, name) in by_name.items()
+    }
+    found["place"] = _find_by_place(index, names, places, everyone)
+    return {route: part.pairs for route, part in found.items()}
 
 
 def find_exact(index: RecipientIndex, names: Names) -> tuple[Ints, Ints]:

@@ -132,7 +132,7 @@ def _as_frame(values: dict[str, object]) -> pd.DataFrame:
     known = {name: None if _is_missing(value) else value for name, value in known.items()}
     known |= {"company_id": known["company_id"] or "company", "awards": known["awards"] or 1}
     frame = pd.DataFrame({name: [value] for name, value in known.items()})
-    return frame.astype({name: "str" for name in COMPANIES.names if name != "awards"})
+    return frame.astype({column.name: "str" for column in COMPANIES.columns if column.dtype == "string"})
 
 
 def _rows(block: Matched) -> dict[str, int]:

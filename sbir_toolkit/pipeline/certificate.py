@@ -22,7 +22,7 @@ from sbir_toolkit.tables import TABLES
 
 
 def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
-    """Check every table that a stage declares.
+    """Check every table and file that a stage declares.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
     Raises
     ------
     ContractError
-        When a table is missing, unreadable, breaks its contract, or the sums don't add up.
+        When a table or file is missing, unreadable, breaks its contract, or the sums don't add up.
     """
     outputs = {}
     for name in stage.writes:
@@ -47,6 +47,12 @@ def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
             )
         rows = TABLES[name].check_file(path)
         outputs[name] = {"rows": rows, "digest": digest_file(path), "bytes": path.stat().st_size}
+    for name in stage.files:
+        path = run.path / "reports" / name
+        if not path.exists():
+            raise ContractError(
+                explain(f"the stage '{stage.name}' didn't write the file '{name}'", where=path)
+            )
     check_sums(stage, run)
     return outputs
 
@@ -73,8 +79,9 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         `is_complete`, `missing` (what isn't there, and why), `outputs`, one entry for each required table,
-        and what a reader must know of them: `degraded` (why they bear a mark), `quarantined` (the gates that
-        set awards aside), and `overruled` (the gates that failed and were let pass, by whom and why).
+        `overrides`, how many decisions of people were laid over the matches, by kind, and what a reader must
+        know of the outputs: `degraded` (why they bear a mark), `quarantined` (the gates that set awards
+        aside), and `overruled` (the gates that failed and were let pass, by whom and why).
     """
     outputs, missing = [], []
     for stage in pipeline.stages:
@@ -91,11 +98,17 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
             {"table": table, "stage": stage.name, "rows": made["rows"], "digest": made["digest"]}
             for table, made in facts["outputs"].items()
         ]
+    decided = {
+        name.removeprefix("overrides_"): int(count)
+        for name, count in record["metrics"].items()
+        if name.startswith("overrides_")
+    }
     gates = record["gates"]
     return {
         "is_complete": not missing,
         "missing": missing,
         "outputs": outputs,
+        "overrides": decided,
         "degraded": list(record["marks"]),
         "quarantined": [gate["gate"] for gate in gates if gate["action"] == "quarantine"],
         "overruled": [

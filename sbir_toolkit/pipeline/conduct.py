@@ -133,14 +133,13 @@ class Conductor:
         for name in self._pipeline.upstream(stage):
             facts = self._state.stage(name)
             if facts["status"] in _HELD_UP:
-                is_skipped = facts["status"] == "skipped" and (
-                    facts.get("held_by") or not self._is_wanted(stage)
-                )
-                return Hindrance(
-                    "skipped" if is_skipped else "blocked",
-                    f"it reads what {name} writes, and {name} {_past(facts['status'])}",
-                    tuple(facts.get("held_by", ())),
-                )
+                is_conditional = bool(facts.get("held_by"))
+                is_skipped = facts["status"] == "skipped" and (is_conditional or not self._is_wanted(stage))
+                why = f"it reads what {name} writes, and {name} {_past(facts['status'])}"
+                if facts["status"] == "skipped" and not is_skipped:
+                    why += f"; run first, or with it: {self._run_first(stage)}"
+                status = "skipped" if is_skipped else "blocked"
+                return Hindrance(status, why, tuple(facts.get("held_by", ())))
         if self._judgement is not None and self._pipeline.asks_gates(stage):
             return self._judgement.hindrance(stage)
         return None
@@ -166,6 +165,15 @@ class Conductor:
             report=None,
         )
         self._say(f"{stage.name}: {hindrance.status} - {hindrance.reason}")
+
+    def _run_first(self, stage: Stage) -> str:
+        """Name the options by which all that a stage needs, and that isn't known, would run."""
+        needed = {stage.name}
+        for other in reversed(self._pipeline.stages):
+            if other.name in needed:
+                needed |= set(self._pipeline.upstream(other))
+        skipped = [name for name in self._pipeline.names if self._state.stage(name)["status"] == "skipped"]
+        return " ".join(f"--only {name}" for name in skipped if name in needed)
 
     def _is_wanted(self, stage: Stage) -> bool:
         return self._order.wanted is None or stage.name in self._order.wanted

@@ -118,8 +118,8 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
             "written_bytes": sum(facts["written_bytes"] for facts in ran),
         },
         metrics=collect_metrics(pipeline, state.folder),
-        certificate=certify(pipeline, record),
     )
+    state.update(certificate=certify(pipeline, record))
     mark_reports(setup, state)
     state.update(decisions=log_decisions(record, earlier_records(project, record)))
     keep_accepted(project, state.folder, record)

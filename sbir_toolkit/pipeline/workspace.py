@@ -27,6 +27,7 @@ from sbir_toolkit.pipeline.project import (
     find_params_file,
     find_project,
     input_path,
+    with_overrides,
 )
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
 from sbir_toolkit.pipeline.setup import make_setup
@@ -134,6 +135,11 @@ class OpenStage:
     def folder(self) -> Path:
         """Where this stage's tables go."""
         return self._run.path / "data"
+
+    @property
+    def reports(self) -> Path:
+        """Where the report goes, and what a person should find beside it."""
+        return self._run.path / "reports"
 
     @property
     def store(self) -> Path:
@@ -326,6 +332,7 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
         params = run_params(folder)
         is_conducted = is_locked(folder.lock)
         run, source = (folder, None) if is_conducted else (RunFolder(project.runs / f"lab-{run_id}"), folder)
+    params = with_overrides(project, params)
     pipeline = load_pipeline(project.declaration, params)
     stage = pipeline[name]
     run.metrics(name).unlink(missing_ok=True)
@@ -353,6 +360,7 @@ def stored_result(
             "metrics": run.metrics(stage.name),
             "notebook": run.notebook(stage.notebook),
             "report": run.report(stage.notebook),
+            **{name: run.path / "reports" / name for name in stage.files},
         }.items()
         if path.exists()
     }

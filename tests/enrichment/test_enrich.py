@@ -62,6 +62,18 @@ def test_every_award_gets_its_company_s_recipient(
         assert contract.check_file(tmp_path / f"{contract.name}.parquet") > 0
 
 
+def test_a_company_s_year_is_that_of_its_last_award(
+    stored: tuple[Path, Path], tmp_path: Path, params: Params
+) -> None:
+    """However the awards are read, a company has as many awards as there are, and the last one's year."""
+    done = enrich(stored, tmp_path, params)
+    awards = pd.read_parquet(stored[0]).assign(duns=lambda frame: frame["duns"].fillna(""))
+    expected = awards.groupby(["company", "duns"])["award_year"].agg(["max", "size"])
+    found = pd.read_parquet(done.tables.companies).assign(duns=lambda frame: frame["duns"].fillna(""))
+    found = found.set_index(["company", "duns"])[["last_award_year", "awards"]].sort_index()
+    assert found.to_numpy().tolist() == expected.to_numpy().tolist()
+
+
 def test_enriched_awards_carry_the_recipient_s_own_facts(
     stored: tuple[Path, Path], tmp_path: Path, params: Params
 ) -> None:

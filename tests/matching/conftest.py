@@ -24,7 +24,7 @@ def make_frame(table: Table, rows: Sequence[dict[str, object]]) -> pd.DataFrame:
         for at, row in enumerate(rows)
     ]
     frame = pd.DataFrame(filled, columns=table.names)
-    return frame.astype({name: "str" for name in table.names if name != "awards"})
+    return frame.astype({column.name: "str" for column in table.columns if column.dtype == "string"})
 
 
 def make_companies(*rows: dict[str, object]) -> pd.DataFrame:
