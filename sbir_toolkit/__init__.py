@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from sbir_toolkit.errors import ToolkitError
     from sbir_toolkit.matching import (
         build_index,
+        draw_label_sample,
         explain_match,
         match_companies,
         measure_accuracy,
         open_index,
+        read_labels,
     )
     from sbir_toolkit.params import Params, load_params
     from sbir_toolkit.performance import (
@@ -52,6 +54,7 @@ _HOMES = {
     "chunk_figures": "performance",
     "count_filled": "reports.filled",
     "decide": "quality",
+    "draw_label_sample": "matching",
     "enrich_awards": "enrichment",
     "evaluate_gates": "quality",
     "explain_match": "matching",
@@ -70,6 +73,7 @@ _HOMES = {
     "open_stage": "pipeline.workspace",
     "prepare_index": "enrichment",
     "read_awards": "sources",
+    "read_labels": "matching",
     "read_recipients": "sources",
     "recommend": "performance",
     "show_table": "reports.tables",
@@ -87,6 +91,7 @@ __all__ = [
     "chunk_figures",
     "count_filled",
     "decide",
+    "draw_label_sample",
     "enrich_awards",
     "evaluate_gates",
     "explain_match",
@@ -105,6 +110,7 @@ __all__ = [
     "open_stage",
     "prepare_index",
     "read_awards",
+    "read_labels",
     "read_recipients",
     "recommend",
     "show_table",

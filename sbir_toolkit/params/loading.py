@@ -143,7 +143,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
             explain("the value of an override isn't YAML", where=f"-p {override}", got=wrong)
         ) from wrong
     *parents, last = key.split(".")
-    if last == "path" and isinstance(value, str) and "://" not in value:
+    if last in {"path", "labels"} and isinstance(value, str) and "://" not in value:
         value = str(Path(value).expanduser().absolute())
     target = values
     for parent in parents:

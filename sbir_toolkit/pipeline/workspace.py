@@ -134,6 +134,12 @@ class OpenStage:
         """Where an input file is: the one that the parameters name, or the synthetic one."""
         return input_path(self._project, self.params, name)
 
+    @property
+    def labels(self) -> Path | None:
+        """Where the labels are that somebody filled in; None when there are none."""
+        named = self.params.accuracy.labels
+        return None if named is None else self._project.root / named
+
     def path(self, table: str) -> Path:
         """Where a table is that this stage reads or writes.
 

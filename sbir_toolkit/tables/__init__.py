@@ -12,12 +12,15 @@ from sbir_toolkit.tables.contract import Column, Table
 from sbir_toolkit.tables.inputs import AWARD_REJECTS, AWARDS, RECIPIENT_REJECTS, RECIPIENTS
 from sbir_toolkit.tables.results import (
     ACCURACY,
+    ACCURACY_ROUTES,
+    ACCURACY_THRESHOLDS,
     COMPANIES,
     COMPANY_MATCHES,
     DECISIONS,
     ENRICHED_AWARDS,
     FUNDING,
     GATES,
+    LABEL_SAMPLE,
     MATCHES,
     METRICS,
     RECOMMENDATIONS,
@@ -40,6 +43,9 @@ TABLES: dict[str, Table] = {
         ENRICHED_AWARDS,
         REVIEW_CANDIDATES,
         ACCURACY,
+        ACCURACY_THRESHOLDS,
+        ACCURACY_ROUTES,
+        LABEL_SAMPLE,
         METRICS,
         GATES,
         STAGE_FIGURES,
@@ -50,6 +56,8 @@ TABLES: dict[str, Table] = {
 
 __all__ = [
     "ACCURACY",
+    "ACCURACY_ROUTES",
+    "ACCURACY_THRESHOLDS",
     "AWARDS",
     "AWARD_REJECTS",
     "COMPANIES",
@@ -58,6 +66,7 @@ __all__ = [
     "ENRICHED_AWARDS",
     "FUNDING",
     "GATES",
+    "LABEL_SAMPLE",
     "MATCHES",
     "METRICS",
     "RECIPIENTS",
