@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sbir_toolkit.reports import charts
     from sbir_toolkit.reports.filled import count_filled
     from sbir_toolkit.reports.funding import summarize_funding
+    from sbir_toolkit.reports.spreadsheets import write_label_sample, write_review
     from sbir_toolkit.reports.tables import show_table
     from sbir_toolkit.sources import load_awards, load_recipients, read_awards, read_recipients
     from sbir_toolkit.sources.synthetic import write_synthetic
@@ -79,6 +80,8 @@ _HOMES = {
     "show_table": "reports.tables",
     "summarize_funding": "reports.funding",
     "trend_frame": "performance",
+    "write_label_sample": "reports.spreadsheets",
+    "write_review": "reports.spreadsheets",
     "write_synthetic": "sources.synthetic",
 }
 
@@ -116,6 +119,8 @@ __all__ = [
     "show_table",
     "summarize_funding",
     "trend_frame",
+    "write_label_sample",
+    "write_review",
     "write_synthetic",
 ]
 

@@ -123,11 +123,11 @@ class ParquetWriter:
     Rows are gathered until a row group is full; only full ones, and one last rest, are written.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, **encoding: Any) -> None:
         import pyarrow.parquet as pq
 
         self._schema = schema
-        self._file = pq.ParquetWriter(path, schema, compression="zstd")
+        self._file = pq.ParquetWriter(path, schema, **{"compression": "zstd", **encoding})
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
@@ -139,7 +139,7 @@ class ParquetWriter:
             self._flush(ROW_GROUP_ROWS)
 
     def close(self) -> None:
-        """Write what is left and finish the file."""
+        """Write what is left and finish the file; closing twice does no harm."""
         if self._rows:
             self._flush(self._rows)
         self._file.close()
@@ -155,7 +155,7 @@ class ParquetWriter:
 
 
 @contextlib.contextmanager
-def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[ParquetWriter]:
+def parquet_writer(path: Path, schema: pa.Schema, **encoding: Any) -> Iterator[ParquetWriter]:
     """Give a writer whose file appears under `path` when the block ends well.
 
     Parameters
@@ -164,6 +164,9 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[ParquetWriter]:
         The final name.
     schema
         Of the tables that will be written.
+    **encoding
+        How the columns are encoded, as for `pyarrow.parquet.ParquetWriter`; without it small rather than
+        quickly written.
 
     Yields
     ------
@@ -171,7 +174,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[ParquetWriter]:
         The same rows give the same bytes, however they are cut.
     """
     with atomic_path(path) as temporary:
-        writer = ParquetWriter(temporary, schema)
+        writer = ParquetWriter(temporary, schema, **encoding)
         try:
             yield writer
         finally:

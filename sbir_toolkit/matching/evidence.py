@@ -2,7 +2,8 @@
 
 Two names are compared by their words. A word both have counts by how rare it is among recipients (in bits:
 a word in one of 1,024 names counts 10). A word that one has and the other lacks counts against, unless it
-is nearly the other's: abbreviated, inflected, cut off, or a letter off. Numbers are never nearly equal.
+is nearly the other's: abbreviated, inflected, cut off, or a letter off. Numbers are never nearly equal, nor
+are the points of the compass.
 Beside the words stand the likeness of the whole names as letters, the first word, initials that spell the
 other name, and a name cut off where old records end. The legal form is weighed, never dropped. The places
 are one piece of evidence (see `places`), as they depend on each other.
@@ -37,6 +38,7 @@ MEASURES = (
     "more_unexplained_bits",
     "covered",
     "rarest_count",
+    "near_name",
     "letters",
     "beginning",
     "first_word",
@@ -49,11 +51,16 @@ MEASURES = (
     "is_alias",
     "level",
     "neighbours",
-    "register_bits",
+    "namesakes",
+    "form_missing",
 )
 """The columns of what `weigh_pairs` measures."""
 
-_MIN_TRUNCATED = 20
+# Old records end after 30 characters, a bracket or comma among them.
+_CUT_AT = (26, 33)
+_COMPASS = {f"{point}{ending}" for point in ("NORTH", "SOUTH", "EAST", "WEST") for ending in ("", "ERN")}
+# NORTH TEXAS and SOUTH TEXAS are two letters apart and two places: the words must be nearly equal too.
+_NEARLY_ALL = 0.8
 _ZIP5, _BUILDING = LEVELS.index("zip5"), LEVELS.index("building")
 
 
@@ -124,12 +131,13 @@ def measure_pairs(index: RecipientIndex, names: Names, pairs: Candidates) -> dic
     result = {measure: values[back] for measure, values in measured.items()}
     ours_form, theirs_form = names.form[pairs.query], index["entry_form"][pairs.entry]
     both_known = (ours_form > 0) & (theirs_form > 0)
-    result["form_agrees"] = (both_known & (ours_form == theirs_form)).astype(float)
+    result["form_agrees"] = (ours_form == theirs_form).astype(float)
     result["form_conflicts"] = (both_known & ~_FORMS_MEET[ours_form, theirs_form]).astype(float)
     result["is_alias"] = (names.is_alias[pairs.query] | index["entry_alias"][pairs.entry]).astype(float)
     result["level"] = pairs.level.astype(float)
     result["neighbours"] = _count_neighbours(index, pairs)
-    result["register_bits"] = np.full(len(pairs), np.log2(max(index.names, 1)))
+    result["form_missing"] = ((ours_form > 0) != (theirs_form > 0)).astype(float)
+    result["namesakes"] = index["name_namesakes"][pairs.name].astype(float)
     return result
 
 
@@ -161,14 +169,23 @@ def compare_names(
     same = ours.joined[left] == theirs.joined[right]
     ours_bag = bag_hashes(pool.plain[ours.word], ours.word_start)[left]
     theirs_bag = bag_hashes(pool.plain[theirs.word], theirs.word_start)[right]
-    ours_length, theirs_length = (np.array([len(text) for text in side.core]) for side in (ours, theirs))
+    ours_length, theirs_length = (
+        np.array([len(text) for text in texts]) for texts in (ours_text, theirs_text)
+    )
     shorter = np.minimum(ours_length[left], theirs_length[right])
+    ours_whole, theirs_whole = (np.array([len(text) for text in side.core]) for side in (ours, theirs))
+    cut = np.minimum(ours_whole[left], theirs_whole[right])
     starts = np.fromiter(
         (a.startswith(b) or b.startswith(a) for a, b in zip(ours_pairs, theirs_pairs, strict=True)),
         bool,
         len(left),
     )
-    truncated = starts & ~same & (shorter >= _MIN_TRUNCATED)
+    same_words = ~same & (ours_bag == theirs_bag) & (ours_bag != 0)
+    truncated = starts & ~same & ~same_words & (cut >= _CUT_AT[0]) & (cut <= _CUT_AT[1])
+    edits = cpdist(ours_pairs, theirs_pairs, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8, workers=-1)
+    is_near = ((edits == 1) & (shorter >= 5)) | ((edits == 2) & (shorter >= 9))
+    has_numbers = (words["number_missing"] + words["number_conflict"]) > 0
+    is_near &= ~same & ~same_words & ~truncated & ~has_numbers
     acronym = ~same & (_spells(ours, theirs, pool, left, right) | _spells(theirs, ours, pool, right, left))
     # What is the same without blanks has nothing unexplained, however the words are cut.
     everything = np.maximum(words["ours_total"], words["theirs_total"])
@@ -177,16 +194,18 @@ def compare_names(
     less = np.where(same, 0.0, np.minimum(words["ours_left"], words["theirs_left"]))
     more = np.where(same, 0.0, np.maximum(words["ours_left"], words["theirs_left"]))
     known = shared + alike
+    covered = known / np.maximum(known + (less + more) / 2, 1e-9)
     return {
         "same_name": same.astype(float),
-        "same_words": (~same & (ours_bag == theirs_bag) & (ours_bag != 0)).astype(float),
+        "same_words": same_words.astype(float),
         "shared_bits": shared,
         "alike_bits": alike,
         "surplus_bits": known - np.log2(pool.names + 1),
         "less_unexplained_bits": less,
         "more_unexplained_bits": more,
-        "covered": known / np.maximum(known + (less + more) / 2, 1e-9),
+        "covered": covered,
         "rarest_count": words["rarest_count"],
+        "near_name": (is_near & (covered >= _NEARLY_ALL)).astype(float),
         "letters": letters.astype(float),
         "beginning": beginning.astype(float),
         "first_word": words["first_word"],
@@ -234,7 +253,7 @@ def _compare_words(
     bits = word_bits(pool.count, pool.names)
     np.maximum.at(ours_alike, at_ours, likeness)
     np.maximum.at(theirs_alike, at_theirs, likeness)
-    is_number = np.array([any(letter.isdigit() for letter in text) for text in pool.text], bool)
+    is_number = np.array([text in _COMPASS or any(map(str.isdigit, text)) for text in pool.text], bool)
 
     def add(pair: Ints, values: Floats) -> Floats:
         return np.bincount(pair, values, minlength=len(left)).astype(float)
@@ -243,7 +262,10 @@ def _compare_words(
     ours_lone = add(ours_pair, (is_number[ours_word] & ~ours_shared).astype(float)) > 0
     theirs_lone = add(theirs_pair, (is_number[theirs_word] & ~theirs_shared).astype(float)) > 0
     rarest = np.full(len(left), float(pool.names))
-    np.minimum.at(rarest, ours_pair[ours_shared], pool.count[ours_word[ours_shared]].astype(float))
+    known = ours_shared | (ours_alike > 0)
+    np.minimum.at(rarest, ours_pair[known], np.maximum(pool.count[ours_word[known]], 1).astype(float))
+    known = theirs_shared | (theirs_alike > 0)
+    np.minimum.at(rarest, theirs_pair[known], np.maximum(pool.count[theirs_word[known]], 1).astype(float))
     first = np.zeros(len(left))
     has_both = (ours_count > 0) & (theirs_count > 0)
     ours_head = ours_word[ours_first[has_both]]
@@ -284,7 +306,7 @@ def _word_likeness(pool: WordPool, left: Ints, right: Ints) -> Floats:
 
 def _likeness(one: str, other: str, edits: int) -> float:
     short, long = sorted((one, other), key=len)
-    if any(letter.isdigit() for letter in one + other):
+    if {one, other} <= _COMPASS or any(map(str.isdigit, one + other)):
         return 0.0
     if ABBREVIATIONS.get(short, short) == ABBREVIATIONS.get(long, long) or long in (
         short + "S",

@@ -65,6 +65,8 @@ _FORM_WORDS = {
         "AS",
     ),
 }
+# Long enough that a word a letter off can mean nothing else.
+_LONG_FORMS = {"INCORPORATED": "INC", "CORPORATION": "CORP", "COMPANY": "CO", "LIMITED": "LTD"}
 # Where a name carries several, the later one here decides: CO INC is INC, LIMITED LIABILITY COMPANY is LLC.
 _FORM_RANK = ("CO", "LTD", "other", "CORP", "INC", "LP", "PC", "LLC")
 _MARKERS = ("DBA", "FKA", "AKA", "NKA", "FORMERLY")
@@ -353,9 +355,23 @@ _PHRASES = [
     [np.uint64(hash_text(word)) for word in phrase.split()]
     for phrase in ("DOING BUSINESS AS", "FORMERLY KNOWN AS", "ALSO KNOWN AS")
 ]
-_BY_HASH = sorted(
-    (hash_text(word), _FORM_RANK.index(form) + 1) for form, words in _FORM_WORDS.items() for word in words
-)
+
+
+def _mistyped(word: str) -> set[str]:
+    """Spell a word with one letter left out, doubled or put before its neighbour, and cut off late."""
+    places = range(1, len(word))
+    left_out = {word[:at] + word[at + 1 :] for at in places}
+    doubled = {word[:at] + word[at - 1] + word[at:] for at in places}
+    swapped = {word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :] for at in places[1:]}
+    return left_out | doubled | swapped | {word[:at] for at in range(6, len(word))}
+
+
+def _spelled_forms() -> dict[str, str]:
+    mistyped = {other: form for word, form in _LONG_FORMS.items() for other in _mistyped(word)}
+    return mistyped | {word: form for form, words in _FORM_WORDS.items() for word in words}
+
+
+_BY_HASH = sorted((hash_text(word), _FORM_RANK.index(form) + 1) for word, form in _spelled_forms().items())
 _FORM_HASHES = np.array([pair[0] for pair in _BY_HASH], np.uint64)
 _FORM_RANKS = np.array([pair[1] for pair in _BY_HASH], np.uint8)
 _RANK_TO_FORM = np.array([0, *(FORMS.index(form) for form in _FORM_RANK)], np.uint8)

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from sbir_toolkit.matching.abbreviations import bag_hashes, plain_hashes
 from sbir_toolkit.matching.index import typo_keys, word_bits
+from sbir_toolkit.matching.namesakes import lay_out_namesakes
 from sbir_toolkit.matching.texts import Bytes, Hasher, Hashes, Ints, cut_runs, lay_out, powers
 
 _BLOCK = 32_768
@@ -62,6 +63,7 @@ def lay_out_words(folder: Path, names: int, cap: int) -> None:
     np.save(folder / "bag_key.npy", bags[by_bag])
     np.save(folder / "bag_name.npy", by_bag.astype(np.uint32))
     del bags, by_bag, begin
+    lay_out_namesakes(folder, np.bincount(owner, lengths, minlength=names).astype(np.int64))
     _lay_out_typos(folder, data, low, high)
     _lay_out_pairs(folder, hashes, lengths, owner, cap)
 

@@ -22,7 +22,16 @@ from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.params.performance import Performance
 from sbir_toolkit.params.quality import Quality, default_gates
 from sbir_toolkit.params.section import Section, lay_over
-from sbir_toolkit.params.work import Accuracy, Compute, Limits, Matching, Pipeline, Source, Synthetic
+from sbir_toolkit.params.work import (
+    FILE_PARAMETERS,
+    Accuracy,
+    Compute,
+    Limits,
+    Matching,
+    Pipeline,
+    Source,
+    Synthetic,
+)
 
 
 class Params(Section):
@@ -143,7 +152,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
             explain("the value of an override isn't YAML", where=f"-p {override}", got=wrong)
         ) from wrong
     *parents, last = key.split(".")
-    if last in {"path", "labels"} and isinstance(value, str) and "://" not in value:
+    if key in FILE_PARAMETERS.values() and isinstance(value, str) and "://" not in value:
         value = str(Path(value).expanduser().absolute())
     target = values
     for parent in parents:

@@ -6,11 +6,27 @@ from pydantic import Field, model_validator
 
 from sbir_toolkit.params.section import Section, Share
 
+FILE_PARAMETERS = {
+    "awards": "awards.path",
+    "recipients": "recipients.path",
+    "overrides": "matching.overrides",
+    "labels": "accuracy.labels",
+}
+"""The parameter that names each input's file; results depend on the file's content, not on its name."""
+OPTIONAL_FILES = ("overrides", "labels")
+"""Inputs that needn't be there: what people said."""
+
 
 class Source(Section):
     """Where one input comes from."""
 
     path: str | None = Field(None, description="The file; relative to the project. Null: the synthetic one.")
+    table: str | None = Field(
+        None, description="Table of a PostgreSQL dump; null: recipient_lookup, or else duns."
+    )
+    header: tuple[str, ...] = Field(
+        (), description="Column names in order, for COPY text without the dump's toc.dat beside it."
+    )
 
 
 class Synthetic(Section):
@@ -48,12 +64,18 @@ class Matching(Section):
     """Who is who."""
 
     accept_probability: Share = Field(0.90, ge=0, le=1, description="Accept at or above this probability.")
-    review_probability: Share = Field(0.40, ge=0, le=1, description="Show to a person at or above this one.")
+    review_probability: Share = Field(0.25, ge=0, le=1, description="Show to a person at or above this one.")
     min_margin: Share = Field(
         0.20, ge=0, le=1, description="Accept only if this much ahead of the runner-up."
     )
     max_unplaced_probability: Share = Field(
         0.98, ge=0, le=1, description="A match by name alone, with a place unknown, is never surer than this."
+    )
+    max_renamed_probability: Share = Field(
+        0.85,
+        ge=0,
+        le=1,
+        description="A match by address alone, under another name, is never surer than this.",
     )
     max_candidates: int = Field(20, ge=1, description="Candidates scored for each company.")
     min_word_overlap: Share = Field(
@@ -61,6 +83,9 @@ class Matching(Section):
     )
     max_word_postings: int = Field(
         2_000, ge=1, description="A word in more names than this finds no candidates."
+    )
+    overrides: str | None = Field(
+        None, description="Review list, filled in: CSV or .xlsx, relative to the project. Null: none."
     )
 
     @model_validator(mode="after")

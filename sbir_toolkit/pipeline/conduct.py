@@ -138,13 +138,22 @@ class Conductor:
             status = self._state.stage(name)["status"]
             if status in _HELD_UP:
                 is_unwanted = status == "skipped" and not self._is_wanted(stage)
-                return (
-                    "skipped" if is_unwanted else "blocked",
-                    f"it reads what {name} writes, and {name} {_past(status)}",
-                )
+                why = f"it reads what {name} writes, and {name} {_past(status)}"
+                if status == "skipped" and not is_unwanted:
+                    why += f"; run first, or with it: {self._run_first(stage)}"
+                return "skipped" if is_unwanted else "blocked", why
         if stage.needs_gates and self._decision is not None and self._decision.overall == "block":
             return "blocked", "; ".join(self._failed_gates)
         return None
+
+    def _run_first(self, stage: Stage) -> str:
+        """Name the options by which all that a stage needs, and that isn't known, would run."""
+        needed = {stage.name}
+        for other in reversed(self._pipeline.stages):
+            if other.name in needed:
+                needed |= set(self._pipeline.upstream(other))
+        skipped = [name for name in self._pipeline.names if self._state.stage(name)["status"] == "skipped"]
+        return " ".join(f"--only {name}" for name in skipped if name in needed)
 
     def _is_wanted(self, stage: Stage) -> bool:
         return self._order.wanted is None or stage.name in self._order.wanted

@@ -85,8 +85,8 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
             "written_bytes": sum(facts["written_bytes"] for facts in ran),
         },
         metrics=collect_metrics(pipeline, state.folder),
-        certificate=certify(pipeline, record),
     )
+    state.update(certificate=certify(pipeline, record))
     history = History(project.history)
     alerts = [*stage_alerts(stages), *gate_alerts(record["gates"])]
     verdicts = judge_stages(history.stages(), record, params.performance)

@@ -152,6 +152,7 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
                 "status": "pending",
                 "notebook": stage.notebook,
                 "needs": setup.pipeline.before(stage),
+                "files": [f"reports/{name}" for name in stage.files],
                 "reason": "",
             }
             for stage in setup.pipeline.stages

@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sbir_toolkit.errors import ParameterError, PipelineError, explain
-from sbir_toolkit.params import Params
+from sbir_toolkit.params import FILE_PARAMETERS, Params
 from sbir_toolkit.tables import TABLES
 from sbir_toolkit.versions import LAYERS
 
@@ -37,6 +37,7 @@ class Stage(BaseModel):
     inputs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -208,7 +209,7 @@ def _require(names: Iterable[str], known: Collection[str], complaint: str, where
 
 
 def _check_parameters(stage: Stage, params: Params, path: Path) -> None:
-    for key in (*stage.uses, *(f"{name}.path" for name in stage.inputs)):
+    for key in (*stage.uses, *(FILE_PARAMETERS.get(name, f"{name}.path") for name in stage.inputs)):
         try:
             params.lookup(key)
         except ParameterError as wrong:

@@ -29,7 +29,7 @@ from sbir_toolkit.pipeline.run import (
     owning,
     run_params,
 )
-from sbir_toolkit.pipeline.setup import Setup, make_setup
+from sbir_toolkit.pipeline.setup import NO_FILE, Setup, make_setup
 from sbir_toolkit.pipeline.stages import Stage
 from sbir_toolkit.storage import append_line, read_json, read_lines
 
@@ -136,6 +136,7 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
                 "digest": digest,
             }
             for name, digest in setup.inputs.items()
+            if digest != NO_FILE
         },
     )
     publish_index(setup.project)

@@ -26,6 +26,7 @@ from sbir_toolkit.pipeline.project import (
     find_params_file,
     find_project,
     input_path,
+    with_overrides,
 )
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
 from sbir_toolkit.pipeline.setup import make_setup
@@ -120,6 +121,11 @@ class OpenStage:
         return self._run.path / "data"
 
     @property
+    def reports(self) -> Path:
+        """Where the report goes, and what a person should find beside it."""
+        return self._run.path / "reports"
+
+    @property
     def store(self) -> Path:
         """What is kept from run to run; a run that was asked to start afresh has one of its own."""
         is_fresh = not self._is_lab and read_json(self._run.record)["is_fresh"]
@@ -137,8 +143,7 @@ class OpenStage:
     @property
     def labels(self) -> Path | None:
         """Where the labels are that somebody filled in; None when there are none."""
-        named = self.params.accuracy.labels
-        return None if named is None else self._project.root / named
+        return self.input("labels") if self.params.accuracy.labels else None
 
     def path(self, table: str) -> Path:
         """Where a table is that this stage reads or writes.
@@ -306,6 +311,7 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
         params = run_params(folder)
         is_conducted = is_locked(folder.lock)
         run, source = (folder, None) if is_conducted else (RunFolder(project.runs / f"lab-{run_id}"), folder)
+    params = with_overrides(project, params)
     pipeline = load_pipeline(project.declaration, params)
     stage = pipeline[name]
     run.metrics(name).unlink(missing_ok=True)
@@ -333,6 +339,7 @@ def stored_result(
             "metrics": run.metrics(stage.name),
             "notebook": run.notebook(stage.notebook),
             "report": run.report(stage.notebook),
+            **{name: run.path / "reports" / name for name in stage.files},
         }.items()
         if path.exists()
     }

@@ -83,6 +83,7 @@ def write_run_page(folder: Path, run: Run) -> Path:
         inputs=[(name, _input_facts(value)) for name, value in (run.get("inputs") or {}).items()],
         metrics=[(name, format_metric(name, value)) for name, value in _sorted(run.get("metrics"))],
         certificate=list(certificate.get("outputs") or []),
+        overrides=certificate.get("overrides") or {},
         is_complete=bool(certificate.get("is_complete")),
         is_running=run.get("status") == "running",
         style=_style(),
@@ -137,6 +138,11 @@ def _describe_stage(folder: Path, name: str, stage: Mapping[str, Any], *, prefix
         "status": status,
         "kind": BADGES.get(status, "idle"),
         "link": prefix + quote(report) if is_there else "",
+        "files": [
+            (Path(file).name, prefix + quote(file))
+            for file in stage.get("files") or []
+            if (folder / file).is_file()
+        ],
         "elapsed": format_seconds(stage.get("elapsed_s")),
         "cpu": format_seconds(stage.get("cpu_s")),
         "peak": format_bytes(stage.get("peak_bytes")),

@@ -7,12 +7,14 @@ from sbir_toolkit.sources.identifiers import (
     normalise_duns,
     normalise_uei,
 )
+from sbir_toolkit.sources.inputs import find_files
 from sbir_toolkit.sources.loading import Loaded
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 from sbir_toolkit.sources.recipients import load_recipients, read_recipients
 
 __all__ = [
     "Loaded",
+    "find_files",
     "load_awards",
     "load_recipients",
     "normalise_cage",

@@ -44,8 +44,15 @@ _READERS = {
 }
 _FLAGS = ("is_hubzone", "is_disadvantaged", "is_woman_owned")
 
+_SOURCE = params.Source()
 
-def load_awards(path: str | os.PathLike[str], folder: Path, limits: params.Limits) -> Loaded:
+
+def load_awards(
+    path: str | os.PathLike[str],
+    folder: Path,
+    limits: params.Limits,
+    source: params.Source = _SOURCE,
+) -> Loaded:
     """Read SBIR/STTR awards into `awards.parquet` and `award_rejects.parquet` in a folder.
 
     Parameters
@@ -57,6 +64,8 @@ def load_awards(path: str | os.PathLike[str], folder: Path, limits: params.Limit
         Where the two tables go; both appear whole or not at all.
     limits
         How much may be in memory at once. The tables' bytes don't depend on it.
+    source
+        What is to be known of a file that doesn't say it itself; its `path` isn't used here.
 
     Returns
     -------
@@ -68,15 +77,17 @@ def load_awards(path: str | os.PathLike[str], folder: Path, limits: params.Limit
     InputError
         When the file can't be read, or has no column for the company, the agency or the award year.
     """
-    return loading.load(Path(path), folder, limits, _KIND)
+    return loading.load(Path(path), folder, limits, _KIND, source)
 
 
-def read_awards(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_awards(
+    path: str | os.PathLike[str], source: params.Source = _SOURCE
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read SBIR/STTR awards into memory.
 
     Parameters
     ----------
-    path
+    path, source
         As for `load_awards`.
 
     Returns
@@ -89,7 +100,7 @@ def read_awards(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFram
     InputError
         As for `load_awards`.
     """
-    return loading.read(Path(path), _KIND)
+    return loading.read(Path(path), _KIND, source)
 
 
 class _AwardNormaliser:
@@ -142,4 +153,24 @@ def _read(column: str, text: pa.Array) -> tuple[pa.Array, Counter[str]]:
     return result, Counter({kind: values.count_lost(text, result)})
 
 
-_KIND = loading.Kind(AWARD_FORMAT, tables.AWARDS, tables.AWARD_REJECTS, _AwardNormaliser, group_rows=16_000)
+_KIND = loading.Kind(
+    AWARD_FORMAT,
+    tables.AWARDS,
+    tables.AWARD_REJECTS,
+    _AwardNormaliser,
+    repeating=[
+        *(
+            "agency",
+            "branch",
+            "phase",
+            "program",
+            "solicitation_number",
+            "topic_code",
+            "city",
+            "state",
+            "zip5",
+        ),
+        *("solicitation_year", "award_year", "employees"),
+        *(column.name for column in tables.AWARDS.columns if column.dtype == "date"),
+    ],
+)

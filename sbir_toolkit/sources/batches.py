@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
-from sbir_toolkit.sources.files import ByteStream, is_parquet, open_stream
+from sbir_toolkit.sources.files import ByteStream, Part, open_stream
 from sbir_toolkit.sources.formats import Format, Layout, find_columns
 from sbir_toolkit.sources.records import (
     RECORD_BYTES,
@@ -37,9 +37,9 @@ from sbir_toolkit.sources.records import (
 
 WRONG_FIELDS = "wrong number of fields"
 REPEATED_HEADER = "the record repeats the header"
+BLOCK_BYTES_PER_MB = 5_000  # of text read at once; what is made of it takes some twenty times as much
 
 _RAW_CHARACTERS = 2_000
-_BLOCK_BYTES_PER_MB = 5_000  # of text read at once; what is made of it takes some twenty times as much
 _BOM = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb'(?:[^"\r\n]|"[^"]*")*+(?:\r?\n|\Z)')
 
@@ -63,7 +63,7 @@ class Batch:
     Parameters
     ----------
     table : pyarrow.Table
-        All columns of the file in the file's order, as strings, named `0`, `1`, ...
+        The columns of the file in the file's order, as strings, named `0`, `1`, ...; at least those of ours.
     layout
         Which of them is which column of ours.
     rows, lines : numpy.ndarray of int64, shape (records,)
@@ -74,6 +74,8 @@ class Batch:
         The records of this stretch of the file that aren't in `table`.
     repaired
         What was mended so far, counted by kind.
+    file
+        The name of the file, or of the member of an archive.
     """
 
     table: pa.Table
@@ -83,6 +85,7 @@ class Batch:
     raw: Callable[[int], str]
     faults: tuple[Fault, ...]
     repaired: Counter[str]
+    file: str = ""
 
     def text(self, column: str) -> pa.Array:
         """Give a column of ours as filed; blank where the file doesn't have it."""
@@ -96,15 +99,19 @@ class Batch:
         return [_one_chunk(column) for column in self.table.columns]
 
     def keep(self, places: NDArray[np.int64]) -> Batch:
-        """Give a batch with the records at these positions only, and no faults."""
+        """Give a batch with the records at these ascending positions only, and no faults."""
+        # Nearly all are kept: a few long stretches are copied much faster than many single texts.
+        gaps = np.flatnonzero(np.diff(places) != 1) + 1
+        stretches = [self.table.slice(part[0], len(part)) for part in np.split(places, gaps) if len(part)]
         return Batch(
-            self.table.take(places),
+            pa.concat_tables([self.table.slice(0, 0), *stretches]).combine_chunks(),
             self.layout,
             self.rows[places],
             self.lines[places],
             lambda index: self.raw(int(places[index])),
             (),
             self.repaired,
+            self.file,
         )
 
     def fault(self, index: int, column: str | None, value: str | None, reason: str) -> Fault:
@@ -113,12 +120,12 @@ class Batch:
         return Fault(int(self.rows[index]), int(self.lines[index]), column, value, reason, raw)
 
 
-def read_batches(path: Path, form: Format, limits: params.Limits) -> Iterator[Batch]:
-    """Read a CSV file (plain or gzip) or a Parquet file in batches of at most `limits.read_rows` records.
+def read_csv(part: Part, form: Format, limits: params.Limits) -> Iterator[Batch]:
+    """Read CSV (plain or gzip) in batches of at most `limits.read_rows` records.
 
     Parameters
     ----------
-    path
+    part
         The file.
     form
         What it should hold.
@@ -135,23 +142,42 @@ def read_batches(path: Path, form: Format, limits: params.Limits) -> Iterator[Ba
     InputError
         When the file can't be read, or isn't what it should be.
     """
-    if is_parquet(path):
-        yield from _read_parquet(path, form, limits)
-        return
-    with open_stream(path) as stream:
-        header, head, line = _read_header(stream, path)
-        layout = find_columns(header, form, path)
+    with open_stream(part) as stream:
+        header, head, line = _read_header(stream, part)
+        layout = find_columns(header, form, part)
         yield _empty_batch(layout)
         reader = RecordReader(
             stream,
             fields=len(header),
-            block_bytes=limits.memory_mb * _BLOCK_BYTES_PER_MB,
+            block_bytes=limits.memory_mb * BLOCK_BYTES_PER_MB,
             max_rows=limits.read_rows,
             head=head,
             line=line,
         )
         for block in reader:
-            yield _parse(block, layout, path)
+            yield _parse(block, layout, part)
+
+
+def read_parquet(path: Path, form: Format, limits: params.Limits) -> Iterator[Batch]:
+    """Read a Parquet file, its values as text; otherwise as `read_csv`."""
+    try:
+        with pq.ParquetFile(path) as file:
+            layout = find_columns(file.schema_arrow.names, form, path)
+            yield _empty_batch(layout)
+            row = 1
+            for part in file.iter_batches(batch_size=limits.read_rows):
+                yield _as_text(part, layout, row)
+                row += part.num_rows
+    except (pa.ArrowException, OSError) as wrong:
+        raise InputError(
+            explain(
+                "the Parquet file is damaged or holds a kind of column that can't be read as text",
+                where=path,
+                expected="a whole Parquet file with columns of text or numbers",
+                got=wrong,
+                todo="write it again",
+            )
+        ) from wrong
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -165,7 +191,7 @@ def _empty_batch(layout: Layout) -> Batch:
     return Batch(table, layout, none, none, lambda index: "", (), Counter())
 
 
-def _read_header(stream: ByteStream, path: Path) -> tuple[list[str], bytes, int]:
+def _read_header(stream: ByteStream, part: Part) -> tuple[list[str], bytes, int]:
     """Read the header; give its names, the bytes read beyond it, and the line that those start on."""
     data = stream.read(RECORD_BYTES).removeprefix(_BOM)
     while len(data) < RECORD_BYTES and (more := stream.read(RECORD_BYTES)):
@@ -174,6 +200,7 @@ def _read_header(stream: ByteStream, path: Path) -> tuple[list[str], bytes, int]
     line = 1 + data[: len(data) - len(text)].count(b"\n")
     match = _HEADER.match(text)
     first = match[0] if match else text[:200]
+    names = _cut_header(first)
     problem = None
     if not text:
         problem = "only blank lines"
@@ -181,21 +208,31 @@ def _read_header(stream: ByteStream, path: Path) -> tuple[list[str], bytes, int]
         problem = "bytes that aren't text"
     elif match is None:
         problem = "a quote that is never closed" if b'"' in first else "line ends of a carriage return only"
-    if match is None or problem:
+    elif names is None:
+        problem = "a quote inside a name, or a name longer than 100,000 characters"
+    if match is None or names is None or problem:
         raise InputError(
             explain(
                 "the file has no readable header",
-                where=f"{path}, line {line}",
+                where=f"{part}, line {line}",
                 expected="column names separated by commas",
                 got=problem,
                 todo="check that it is a CSV file in UTF-8 with ordinary line ends",
             )
         )
-    (names,) = csv.reader(io.StringIO(decode_loosely(first.rstrip(b"\r\n")), newline=""))
     return names, text[match.end() :], line + first.count(b"\n")
 
 
-def _parse(block: Block, layout: Layout, path: Path) -> Batch:
+def _cut_header(text: bytes) -> list[str] | None:
+    """Cut a header into its names; None when it isn't one record."""
+    try:
+        records = list(csv.reader(io.StringIO(decode_loosely(text.rstrip(b"\r\n")), newline="")))
+    except csv.Error:
+        return None
+    return records[0] if len(records) == 1 else None
+
+
+def _parse(block: Block, layout: Layout, part: Part) -> Batch:
     """Cut a block's records into fields."""
     wanted = len(layout.header)
     faults = [
@@ -222,7 +259,7 @@ def _parse(block: Block, layout: Layout, path: Path) -> Batch:
         raise InputError(
             explain(
                 "two ways of counting the records of a stretch of the file disagree",
-                where=f"{path}, lines {block.lines[:1]} to {block.lines[-1:]}",
+                where=f"{part}, lines {block.lines[:1]} to {block.lines[-1:]}",
                 expected=f"{len(keep)} records",
                 got=f"{table.num_rows} records",
                 todo="look at the quotes and line ends there",
@@ -253,7 +290,7 @@ def _parse_text(data: bytes, wanted: int) -> tuple[pa.Table, int]:
         return pa.table({name: pa.array([], pa.string()) for name in names}), 0
     table = pa_csv.read_csv(
         pa.py_buffer(data),
-        read_options=pa_csv.ReadOptions(column_names=names, block_size=len(data) + 1),
+        read_options=pa_csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
@@ -279,27 +316,6 @@ def _drop_repeated_headers(batch: Batch) -> Batch:
     faults = tuple(batch.fault(index, None, None, REPEATED_HEADER) for index in repeats)
     rest = batch.keep(np.setdiff1d(np.arange(len(batch.rows)), repeats))
     return dataclasses.replace(rest, faults=batch.faults + faults)
-
-
-def _read_parquet(path: Path, form: Format, limits: params.Limits) -> Iterator[Batch]:
-    try:
-        with pq.ParquetFile(path) as file:
-            layout = find_columns(file.schema_arrow.names, form, path)
-            yield _empty_batch(layout)
-            row = 1
-            for part in file.iter_batches(batch_size=limits.read_rows):
-                yield _as_text(part, layout, row)
-                row += part.num_rows
-    except (pa.ArrowException, OSError) as wrong:
-        raise InputError(
-            explain(
-                "the Parquet file is damaged or holds a kind of column that can't be read as text",
-                where=path,
-                expected="a whole Parquet file with columns of text or numbers",
-                got=wrong,
-                todo="write it again",
-            )
-        ) from wrong
 
 
 def _as_text(part: pa.RecordBatch, layout: Layout, row: int) -> Batch:

@@ -1,30 +1,26 @@
 """Opening an input file, and saying in plain words when it can't be opened or read.
 
 A download can be missing, a folder, empty, locked, cut off, or something else under the right name. Each of
-these is found here, before a parser gives it a message of its own. A gzip file is recognised by its first
-bytes, not by its name.
+these is found here, before a parser gives it a message of its own. What is read may be a file or a member of
+a zip archive, which is read where it is and never unpacked to the disk; either may be compressed with gzip,
+which is recognised by its first bytes and not by its name.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import io
+import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from sbir_toolkit.errors import InputError, explain
 
 _GZIP = b"\x1f\x8b"
-_PARQUET = b"PAR1"
-_FOREIGN = {
-    b"PK\x03\x04": "a zip archive (or an Excel file): unpack it, or save the sheet as CSV",
-    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
-    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
-    b"%PDF": "a PDF file: download the CSV file",
-    b"PGDMP": "a PostgreSQL dump: restore it and export the table as CSV",
-}
 
 
 class ByteStream(Protocol):
@@ -34,44 +30,62 @@ class ByteStream(Protocol):
         """Read at most so many bytes; none at the end."""
 
 
+@dataclass(frozen=True)
+class Part:
+    """Something that is read from its beginning to its end: a file, or a member of a zip archive."""
+
+    path: Path
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called, without folders."""
+        return self.path.name if self.member is None else Path(self.member).name
+
+    def __str__(self) -> str:
+        return str(self.path) if self.member is None else f"{self.path}, {self.member} in it"
+
+
 class _CheckedStream:
     """A stream whose failures are the toolkit's own."""
 
-    def __init__(self, path: Path, stream: ByteStream) -> None:
-        self._path = path
+    def __init__(self, part: Part, stream: ByteStream) -> None:
+        self._part = part
         self._stream = stream
 
     def read(self, size: int, /) -> bytes:
         try:
             return self._stream.read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as wrong:
-            raise InputError(
-                explain(
-                    "the compressed file is cut off or damaged",
-                    where=self._path,
-                    expected="a whole gzip file",
-                    got=wrong,
-                    todo="download it again",
-                )
-            ) from wrong
+        except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as wrong:
+            raise _damaged(self._part, "a whole compressed file", wrong) from wrong
         except OSError as wrong:
-            raise _unreadable(self._path, wrong) from wrong
+            raise _unreadable(self._part, wrong) from wrong
 
 
-def is_parquet(path: Path) -> bool:
-    """Tell from its first bytes whether a file is a Parquet file; refuse one that can't be used at all.
+def check_file(path: Path) -> None:
+    """Refuse what isn't a file that can be read and has something in it.
 
     Raises
     ------
     InputError
-        When it is missing, a folder, not readable, empty, or of a kind that is clearly not a table in text.
+        When it is missing, a folder, a pipe, not readable, or empty.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(
+                explain(
+                    "this is no ordinary file",
+                    where=path,
+                    expected="a file, which can be read more than once",
+                    got="a pipe, a device or a socket",
+                    todo="save what comes out of it in a file and name that",
+                )
+            )
         with path.open("rb") as file:
-            head = file.read(8)
+            is_empty = not file.read(1)
     except OSError as wrong:
         raise _unreadable(path, wrong) from wrong
-    if not head:
+    if is_empty:
         raise InputError(
             explain(
                 "the file is empty",
@@ -81,42 +95,79 @@ def is_parquet(path: Path) -> bool:
                 todo="download it again",
             )
         )
-    for magic, what in _FOREIGN.items():
-        if head.startswith(magic):
-            raise InputError(
-                explain(
-                    "the file is no CSV file",
-                    where=path,
-                    expected="CSV or Parquet",
-                    got=what.split(":")[0],
-                    todo=what,
-                )
-            )
-    return head.startswith(_PARQUET)
 
 
 @contextlib.contextmanager
-def open_stream(path: Path) -> Iterator[ByteStream]:
-    """Open a file for reading bytes, decompressing gzip.
+def open_stream(part: Part) -> Iterator[ByteStream]:
+    """Open a file or a member of an archive for reading bytes, decompressing gzip.
 
     Raises
     ------
     InputError
         When it can't be opened, or later, when it can't be read to its end.
     """
+    with contextlib.ExitStack() as stack:
+        try:
+            file = _open(part, stack)
+            is_gzip = file.peek(2)[:2] == _GZIP
+        except (zipfile.BadZipFile, zlib.error, EOFError) as wrong:
+            raise _damaged(part, "a whole zip archive", wrong) from wrong
+        except OSError as wrong:
+            raise _unreadable(part, wrong) from wrong
+        stream = stack.enter_context(gzip.GzipFile(fileobj=file)) if is_gzip else file
+        yield _CheckedStream(part, stream)
+
+
+def list_members(path: Path) -> list[str]:
+    """List the files in a zip archive, without its folders.
+
+    Raises
+    ------
+    InputError
+        When it can't be read as one.
+    """
     try:
-        file = path.open("rb")
+        with zipfile.ZipFile(path) as archive:
+            return [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+    except zipfile.BadZipFile as wrong:
+        raise _damaged(Part(path), "a whole zip archive", wrong) from wrong
     except OSError as wrong:
         raise _unreadable(path, wrong) from wrong
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(file)
-        is_gzip = file.read(2) == _GZIP
-        file.seek(0)
-        stream = stack.enter_context(gzip.GzipFile(fileobj=file)) if is_gzip else file
-        yield _CheckedStream(path, stream)
 
 
-def _unreadable(path: Path, wrong: OSError) -> InputError:
+def _open(part: Part, stack: contextlib.ExitStack) -> io.BufferedReader | zipfile.ZipExtFile:
+    if part.member is None:
+        return stack.enter_context(part.path.open("rb"))
+    archive = stack.enter_context(zipfile.ZipFile(part.path))
+    try:
+        member = stack.enter_context(archive.open(part.member))
+    except (NotImplementedError, RuntimeError) as wrong:
+        # This is how zipfile says that it lacks a method of compression, or a password.
+        raise InputError(
+            explain(
+                "the member of the zip archive can't be unpacked",
+                where=part,
+                expected="a zip archive without a password, compressed by the usual method",
+                got=wrong,
+                todo="unpack it and name the file in it",
+            )
+        ) from wrong
+    return cast(zipfile.ZipExtFile, member)
+
+
+def _damaged(part: Part, expected: str, wrong: Exception) -> InputError:
+    return InputError(
+        explain(
+            "the compressed file is cut off or damaged",
+            where=part,
+            expected=expected,
+            got=wrong,
+            todo="download it again",
+        )
+    )
+
+
+def _unreadable(where: Path | Part, wrong: OSError) -> InputError:
     if isinstance(wrong, FileNotFoundError):
         what, got, todo = (
             "the file doesn't exist",
@@ -133,4 +184,4 @@ def _unreadable(path: Path, wrong: OSError) -> InputError:
         )
     else:
         what, got, todo = "the file can't be read", str(wrong), "check the disk, or copy the file again"
-    return InputError(explain(what, where=path, expected="a readable file", got=got, todo=todo))
+    return InputError(explain(what, where=where, expected="a readable file", got=got, todo=todo))

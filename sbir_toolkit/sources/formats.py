@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sbir_toolkit.errors import InputError, explain
 
@@ -147,7 +146,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", " ", name.casefold()).strip()
 
 
-def find_columns(header: Sequence[str], form: Format, path: Path) -> Layout:
+def find_columns(header: Sequence[str], form: Format, where: object) -> Layout:
     """Find each column of ours in a file's header.
 
     Parameters
@@ -156,7 +155,7 @@ def find_columns(header: Sequence[str], form: Format, path: Path) -> Layout:
         The names as the file has them.
     form
         What the file should hold.
-    path
+    where
         The file, for messages.
 
     Returns
@@ -180,18 +179,18 @@ def find_columns(header: Sequence[str], form: Format, path: Path) -> Layout:
             raise InputError(
                 explain(
                     f"the column '{header[plain.index(name)]}' stands twice in the header",
-                    where=f"{path}, line 1",
+                    where=f"{where}, line 1",
                     expected="each column once",
                     got=f"it is column {places}",
                     todo="rename or remove one of them",
                 )
             )
         positions[column] = plain.index(name)
-    _refuse_missing(header, form, positions, path)
+    _refuse_missing(header, form, positions, where)
     return Layout(tuple(header), positions, tuple(_assume(header, plain, form, positions)))
 
 
-def _refuse_missing(header: Sequence[str], form: Format, positions: dict[str, int], path: Path) -> None:
+def _refuse_missing(header: Sequence[str], form: Format, positions: dict[str, int], where: object) -> None:
     missing = [form.aliases[column][0] for column in form.required if column not in positions]
     if not missing:
         return
@@ -200,7 +199,7 @@ def _refuse_missing(header: Sequence[str], form: Format, positions: dict[str, in
     raise InputError(
         explain(
             f"this is no file of {form.name}: it has no column for {', '.join(missing)}",
-            where=f"{path}, line 1",
+            where=f"{where}, line 1",
             expected=f"a header with columns for {wanted}",
             got=got if len(got) <= 300 else got[:297] + "...",
             todo=_guess(header, form),

@@ -1,20 +1,22 @@
 """From batches of text to a table and its rejects, with every record accounted for.
 
-Reading, normalising and writing go on batch by batch, so memory doesn't grow with the file; one batch is
-written while the next is read. What is written depends on the records alone: the row groups of the Parquet
-files have a fixed size, whatever the batches were.
+Reading, normalising and writing go on batch by batch, so memory doesn't grow with the file. Each has a thread
+of its own and is at most one batch ahead of the next, so two cores are kept busy and the order stays the
+file's. What is written depends on the records alone: the row groups of the Parquet files have a fixed size,
+whatever the batches were.
 """
 
 from __future__ import annotations
 
 import contextlib
 import html
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,13 +26,16 @@ import pyarrow.compute as pc
 from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.meter import phase
-from sbir_toolkit.sources.batches import Batch, Fault, read_batches
+from sbir_toolkit.sources.batches import Batch, Fault
 from sbir_toolkit.sources.formats import Format
+from sbir_toolkit.sources.inputs import read_input
 from sbir_toolkit.sources.values import clean_text
-from sbir_toolkit.storage import parquet_writer
+from sbir_toolkit.storage import ParquetWriter, parquet_writer
 from sbir_toolkit.tables import Table
 
 Check = tuple[str, pa.Array, str]
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -98,24 +103,25 @@ class Normalised:
     table: pa.Table
     faults: list[Fault]
     repaired: Counter[str]
+    file: str = ""
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of input file: how it looks, where it goes, and how a batch is normalised.
 
-    `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. `group_rows`
-    go into one row group of the table; as many of them are held in memory.
+    `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. The values of
+    the columns in `repeating` come again and again, so they are stored as numbers into a list of them.
     """
 
     form: Format
     table: Table
     rejects: Table
     start: Callable[[], Callable[[Batch], Normalised]]
-    group_rows: int
+    repeating: list[str]
 
 
-def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
+def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
     """Read a file into `<table>.parquet` and `<rejects>.parquet`; each appears whole or not at all.
 
     Parameters
@@ -128,6 +134,8 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
         How much may be in memory at once; the tables don't depend on it.
     kind
         What the file is.
+    source
+        What is to be known of a file that doesn't say it itself.
 
     Returns
     -------
@@ -140,26 +148,19 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind) -> Loaded:
     """
     tally = _Tally(path, kind)
     paths = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
+    # The next stage reads these tables once or twice, so they are stored the quick way.
+    encoding = {"compression": "lz4", "write_statistics": False, "use_dictionary": kind.repeating}
     with contextlib.ExitStack() as stack:
-        rows, rejects = (
-            stack.enter_context(_open_groups(paths[table.name], table, kind.group_rows))
-            for table in (kind.table, kind.rejects)
+        rows = stack.enter_context(
+            parquet_writer(paths[kind.table.name], kind.table.arrow_schema, **encoding)
         )
-        writing = stack.enter_context(ThreadPoolExecutor(1))
-        written: Future[None] | None = None
-        for part in _stream(path, limits, kind, tally):
-            if written:
-                written.result()
-            written = writing.submit(_write, part, rows, rejects, kind)
-        if written:
-            written.result()
-        with phase("write", rows=0):
-            rows.flush()
-            rejects.flush()
+        rejects = stack.enter_context(parquet_writer(paths[kind.rejects.name], kind.rejects.arrow_schema))
+        for _ in _run_ahead(_write(_stream(path, limits, kind, tally, source), rows, rejects, kind)):
+            pass
     return tally.loaded(paths)
 
 
-def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read(path: Path, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a file into two frames, the table and its rejects, by the same way as `load`.
 
     Parameters
@@ -168,6 +169,8 @@ def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
         The file.
     kind
         What it is.
+    source
+        As for `load`.
 
     Returns
     -------
@@ -175,9 +178,9 @@ def read(path: Path, kind: Kind) -> tuple[pd.DataFrame, pd.DataFrame]:
         In the columns of the two contracts.
     """
     tables, rejects = [kind.table.arrow_schema.empty_table()], [kind.rejects.arrow_schema.empty_table()]
-    for part in _stream(path, params.Limits(), kind, _Tally(path, kind)):
+    for part in _stream(path, params.Limits(), kind, _Tally(path, kind), source):
         tables.append(part.table)
-        rejects.append(_reject_table(part.faults, kind.rejects))
+        rejects.append(_reject_table(part, kind.rejects))
     return _frame(pa.concat_tables(tables), kind.table), _frame(pa.concat_tables(rejects), kind.rejects)
 
 
@@ -271,9 +274,21 @@ class _Tally:
                 )
             )
 
+    def refuse_nothing(self) -> None:
+        """Refuse a file that turned out to have no record."""
+        if not self._records:
+            raise InputError(
+                explain(
+                    "there is not a single record in it",
+                    where=self._path,
+                    expected="at least one record",
+                    got="none",
+                    todo="check that it is the right file, or fetch it again",
+                )
+            )
+
     def loaded(self, paths: dict[str, Path]) -> Loaded:
         """Give the counts, in an order that depends on nothing."""
-        none = () if self._records else ("the file has a header and no records",)
         return Loaded(
             self._path,
             self._table,
@@ -281,62 +296,68 @@ class _Tally:
             self._rows,
             dict(sorted(self._rejected.items())),
             dict(sorted(self._repaired.items())),
-            [*self._assumptions, *none],
+            list(self._assumptions),
             paths,
         )
 
 
-class _GroupWriter:
-    """Writes rows to a Parquet file in row groups of a fixed size."""
-
-    def __init__(self, writer: Any, schema: pa.Schema, rows: int) -> None:
-        self._rows = rows
-        self._writer = writer
-        self._waiting = schema.empty_table()
-
-    def write(self, table: pa.Table) -> None:
-        self._waiting = pa.concat_tables([self._waiting, table])
-        while self._waiting.num_rows >= self._rows:
-            self._writer.write_table(self._waiting.slice(0, self._rows).combine_chunks())
-            self._waiting = self._waiting.slice(self._rows)
-
-    def flush(self) -> None:
-        if self._waiting.num_rows:
-            self._writer.write_table(self._waiting.combine_chunks())
+def _stream(
+    path: Path, limits: params.Limits, kind: Kind, tally: _Tally, source: params.Source
+) -> Iterator[Normalised]:
+    """Read and normalise batch by batch, each in a thread of its own."""
+    yield from _run_ahead(_normalise(_run_ahead(_read(path, limits, kind, source)), kind, tally))
 
 
-@contextlib.contextmanager
-def _open_groups(path: Path, table: Table, rows: int) -> Iterator[_GroupWriter]:
-    with parquet_writer(path, table.arrow_schema) as writer:
-        yield _GroupWriter(writer, table.arrow_schema, rows)
+def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """Give what an iterator gives, in its order, while a thread of its own already makes the next one."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(list, itertools.islice(items, 1))
+        while made := coming.result():
+            coming = thread.submit(list, itertools.islice(items, 1))
+            yield made[0]
 
 
-def _stream(path: Path, limits: params.Limits, kind: Kind, tally: _Tally) -> Iterator[Normalised]:
-    batches = read_batches(path, kind.form, limits)
-    normalise = kind.start()
+def _read(path: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Iterator[Batch]:
+    batches = read_input(path, kind.form, limits, source)
     while True:
         with phase("read") as span:
             batch = next(batches, None)
             span.rows = len(batch.rows) if batch else 0
         if batch is None:
             return
+        yield batch
+
+
+def _normalise(batches: Iterator[Batch], kind: Kind, tally: _Tally) -> Iterator[Normalised]:
+    normalise = kind.start()
+    for batch in batches:
         with phase("normalise", rows=len(batch.rows)):
             part = normalise(batch)
-        faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
-        part = Normalised(part.table, faults, batch.repaired + part.repaired)
-        tally.add(batch, part)
+            faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
+            part = Normalised(part.table, faults, batch.repaired + part.repaired, batch.file)
+            tally.add(batch, part)
         yield part
+    tally.refuse_nothing()
 
 
-def _write(part: Normalised, rows: _GroupWriter, rejects: _GroupWriter, kind: Kind) -> None:
-    with phase("write", rows=part.table.num_rows):
-        rows.write(part.table)
-        rejects.write(_reject_table(part.faults, kind.rejects))
+def _write(
+    parts: Iterator[Normalised], rows: ParquetWriter, rejects: ParquetWriter, kind: Kind
+) -> Iterator[None]:
+    for part in parts:
+        with phase("write", rows=part.table.num_rows):
+            rows.write_table(part.table)
+            rejects.write_table(_reject_table(part, kind.rejects))
+        yield
+    with phase("write", rows=0):
+        rows.close()
+        rejects.close()
 
 
-def _reject_table(faults: list[Fault], table: Table) -> pa.Table:
+def _reject_table(part: Normalised, table: Table) -> pa.Table:
+    faults = part.faults
     return pa.Table.from_pydict(
         {
+            "source_file": [part.file] * len(faults),
             "source_row": [fault.row for fault in faults],
             "source_line": [fault.line for fault in faults],
             "column": [fault.column for fault in faults],

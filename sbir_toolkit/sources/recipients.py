@@ -1,4 +1,4 @@
-"""Federal recipients: USAspending's recipient lookup, or any table with a column of names.
+"""Federal recipients: a table of USAspending's database dump, or any table with a column of names.
 
 USAspending knows a recipient by a hash of its UEI, else its DUNS, else its name; where a file has no hash,
 the same is made here. Rows that stand for nobody (`MULTIPLE RECIPIENTS`, `REDACTED DUE TO PII`) are no
@@ -43,18 +43,28 @@ _READERS = {
 }
 _ARRAY_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
 
+_SOURCE = params.Source()
 
-def load_recipients(path: str | os.PathLike[str], folder: Path, limits: params.Limits) -> Loaded:
+
+def load_recipients(
+    path: str | os.PathLike[str],
+    folder: Path,
+    limits: params.Limits,
+    source: params.Source = _SOURCE,
+) -> Loaded:
     """Read federal recipients into `recipients.parquet` and `recipient_rejects.parquet` in a folder.
 
     Parameters
     ----------
     path
-        A CSV file (plain or gzip) or a Parquet file; only a column of names is required.
+        CSV (plain, gzip or in a zip archive), Parquet, or a dump of USAspending's database: its zip archive,
+        its folder, or one of its `.dat` files. Only a column of names is required.
     folder
         Where the two tables go; both appear whole or not at all.
     limits
         How much may be in memory at once. The tables' bytes don't depend on it.
+    source
+        What is to be known of a file that doesn't say it itself; its `path` isn't used here.
 
     Returns
     -------
@@ -66,15 +76,17 @@ def load_recipients(path: str | os.PathLike[str], folder: Path, limits: params.L
     InputError
         When the file can't be read, or has no column of names.
     """
-    return loading.load(Path(path), folder, limits, _KIND)
+    return loading.load(Path(path), folder, limits, _KIND, source)
 
 
-def read_recipients(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_recipients(
+    path: str | os.PathLike[str], source: params.Source = _SOURCE
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read federal recipients into memory.
 
     Parameters
     ----------
-    path
+    path, source
         As for `load_recipients`.
 
     Returns
@@ -87,7 +99,7 @@ def read_recipients(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.Data
     InputError
         As for `load_recipients`.
     """
-    return loading.read(Path(path), _KIND)
+    return loading.read(Path(path), _KIND, source)
 
 
 class _RecipientNormaliser:
@@ -168,10 +180,15 @@ def _join_array(text: str) -> str | None:
     names = [
         re.sub(r"\\(.)", r"\1", found[1]) if found[2] is None else found[2]
         for found in _ARRAY_ITEM.finditer(text)
+        if found[2] != "NULL"
     ]
-    return "|".join(name for name in names if name != "NULL") or None
+    return "|".join(name for name in names if name) or None
 
 
 _KIND = loading.Kind(
-    RECIPIENT_FORMAT, tables.RECIPIENTS, tables.RECIPIENT_REJECTS, _RecipientNormaliser, group_rows=64_000
+    RECIPIENT_FORMAT,
+    tables.RECIPIENTS,
+    tables.RECIPIENT_REJECTS,
+    _RecipientNormaliser,
+    repeating=["city", "state", "zip5", "country", "source"],
 )

@@ -77,6 +77,7 @@ RECIPIENTS = Table(
 )
 
 _REJECTS = (
+    text("source_file", "Name of the file, or of the member of an archive, that holds it", required=True),
     Column("source_row", "int64", "Ordinal of the record in the file, from 1", required=True, low=1),
     Column("source_line", "int64", "Physical line on which the record starts, from 1", required=True, low=1),
     text("column", "The column at fault; null when the whole record is"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sbir_toolkit.tables.contract import Column, Table, text
 from sbir_toolkit.tables.inputs import AWARDS
 
-TIERS = ("uei", "duns", "name_exact", "name_fuzzy")
+TIERS = ("override", "uei", "duns", "name_exact", "name_fuzzy")
 DECISIONS = ("accept", "review", "reject")
 VERDICTS = ("pass", "warn", "fail", "unknown")
 
@@ -31,11 +31,17 @@ _MATCH = (
     text("recipient_id", "The accepted or proposed recipient; null when rejected"),
     text("recipient_uei", "Its UEI"),
     text("recipient_name", "Its legal name"),
-    text("tier", "What found it", values=TIERS),
-    Column("match_probability", "float64", "Calibrated probability that it is the right one", low=0, high=1),
+    text("tier", "What found it; override: a person decided", values=TIERS),
+    Column(
+        "match_probability",
+        "float64",
+        "Calibrated probability that it is the right one; null where a person decided: nothing is measured",
+        low=0,
+        high=1,
+    ),
     Column("margin", "float64", "Probability of the best minus that of the runner-up", low=0, high=1),
     text("decision", "accept, review or reject", required=True, values=DECISIONS),
-    text("evidence", "Each piece of evidence and its weight in bits, as JSON"),
+    text("evidence", "Each piece of evidence and its weight in bits, and who overrode it and why, as JSON"),
 )
 COMPANY_MATCHES = Table(
     "company_matches",
@@ -65,9 +71,13 @@ ENRICHED_AWARDS = Table(
     (
         *(column for column in AWARDS.columns if column.name != "abstract"),
         text("decision", "accept, review or reject", required=True, values=DECISIONS),
-        text("tier", "What found the recipient", values=TIERS),
+        text("tier", "What found the recipient; override: a person decided", values=TIERS),
         Column(
-            "match_probability", "float64", "Calibrated probability that it is the right one", low=0, high=1
+            "match_probability",
+            "float64",
+            "Calibrated probability that it is the right one; null where a person decided",
+            low=0,
+            high=1,
         ),
         text("recipient_id", "The accepted recipient; null unless accepted"),
         text("recipient_name", "Its legal name"),
@@ -85,23 +95,57 @@ ENRICHED_AWARDS = Table(
 )
 REVIEW_CANDIDATES = Table(
     "review_candidates",
-    "One company whose best candidate a person should look at, the largest sums first.",
+    "One question for a person, is this firm that recipient, the largest sums first.",
     (
-        text("company_id", "Digest of the company's fields", required=True),
-        text("company", "Company name as filed", required=True),
-        text("city", "City"),
-        text("state", "State"),
-        text("zip5", "ZIP"),
-        Column("awards", "int64", "How many awards it has", required=True, low=1),
+        text("company_id", "The firm's company with the largest sum", required=True),
+        text("company", "Its name as filed", required=True),
+        text("city", "Its city"),
+        text("state", "Its state"),
+        text("website", "The firm's website, as filed most often"),
+        Column("awards", "int64", "The firm's awards, under all spellings and places", required=True, low=1),
         Column("awards_usd", "float64", "Their sum, US dollars"),
-        text("recipient_id", "The best candidate", required=True),
+        Column("first_year", "int64", "Year of the first one"),
+        Column("last_year", "int64", "Year of the last one"),
+        text("recipient_id", "The proposed recipient", required=True),
         text("recipient_name", "Its legal name", required=True),
-        Column("match_probability", "float64", "Its probability", low=0, high=1),
-        text("runner_up_name", "The second-best candidate"),
+        text("recipient_city", "Its city"),
+        text("recipient_state", "Its state"),
+        text("recipient_uei", "Its UEI"),
+        text("recipient_duns", "Its DUNS"),
+        Column("match_probability", "float64", "Its probability for that company", low=0, high=1),
+        text("evidence", "What speaks for and against it, in words"),
+        text("runner_up_id", "The second-best recipient"),
+        text("runner_up_name", "Its legal name"),
         Column("runner_up_probability", "float64", "Its probability", low=0, high=1),
-        text("evidence", "Each piece of evidence and its weight in bits, as JSON"),
+        text(
+            "spellings", "All that was filed, a line for each spelling and place, with its id", required=True
+        ),
     ),
     key=("company_id",),
+)
+OVERRIDES = Table(
+    "overrides",
+    "One decision of a person about a match, and what became of it.",
+    (
+        Column(
+            "row", "int64", "Its row in the overrides' file, the header being row 1", required=True, low=2
+        ),
+        text(
+            "decision",
+            "same, different, or other: another recipient than the proposed one",
+            required=True,
+            values=("same", "different", "other"),
+        ),
+        text("company", "The firm it is about", required=True),
+        text("recipient", "The recipient it is about", required=True),
+        text("who", "Who decided", required=True),
+        text("why", "Why", required=True),
+        text("status", "used or unused", required=True, values=("used", "unused")),
+        text("reason", "Why it isn't used"),
+        Column("companies", "int64", "Distinct companies it decided", required=True, low=0),
+        Column("awards", "int64", "Their awards", required=True, low=0),
+    ),
+    key=("row",),
 )
 ACCURACY = Table(
     "accuracy",
@@ -179,9 +223,6 @@ LABEL_SAMPLE = Table(
         text("recipient_city", "Its city"),
         text("recipient_state", "Its state"),
         text("recipient_zip5", "Its ZIP"),
-        text("same", "To be filled in: yes, no or unsure"),
-        text("who", "To be filled in: who says so"),
-        text("note", "To be filled in: why, if it isn't plain"),
     ),
     key=("key",),
 )

@@ -95,6 +95,7 @@ def test_an_unrelated_recipient_changes_no_accepted_link(
         {"review_probability": 0.0},
         {"min_margin": 1.0},
         {"max_unplaced_probability": 0.0},
+        {"max_renamed_probability": 0.0},
         {"max_candidates": 1},
         {"min_word_overlap": 0.99},
         {"max_word_postings": 1},

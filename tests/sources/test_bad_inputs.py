@@ -40,6 +40,8 @@ Write = Callable[..., Path]
         (b"recipient_hash,legal_business_name,uei\nh,A,\n", "a file of federal recipients: give it as that"),
         (gzip.compress(HEADER + b"A,B,2016\n" * 99)[:-12], "cut off or damaged"),
         (gzip.compress(b""), "only blank lines"),
+        (HEADER, "not a single record"),
+        (HEADER + b"\n\r\n", "not a single record"),
     ],
 )
 def test_wrong_files_are_refused(write_file: Write, tmp_path: Path, content: bytes, message: str) -> None:
@@ -62,6 +64,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "secret.csv").write_bytes(HEADER)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match="may not be read"):
         read_awards(tmp_path / "secret.csv")

@@ -47,11 +47,9 @@ def draw_label_sample(
     lot = _draw_lots(company_matches["company_id"], accuracy.seed)
     chosen = company_matches["company_id"].iloc[_choose(strata, lot, accuracy.label_sample)]
     asked = companies[companies["company_id"].isin(set(chosen))].sort_values("company_id", ignore_index=True)
-    proposals = propose(asked, index, matching)
+    proposals = propose(asked, company_matches, index, matching)
     table = asked.merge(proposals, on="company_id", validate="one_to_one")
     table = table.rename(columns={name: f"company_{name}" for name in ("address1", "city", "state", "zip5")})
-    nothing = pd.Series([None] * len(table), index=table.index, dtype="str")
-    table = table.assign(same=nothing, who=nothing, note=nothing)
     order = np.argsort(_draw_lots(table["key"], accuracy.seed), kind="stable")
     sample: pd.DataFrame = table.iloc[order].reset_index(drop=True)[LABEL_SAMPLE.names]
     return sample

@@ -14,7 +14,6 @@ left out, and counted.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from sbir_toolkit.matching.accuracy.proposals import company_of, decision_of, na
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.texts import Floats, Ints
 from sbir_toolkit.params import Accuracy, Matching
+from sbir_toolkit.sources.sheets import read_sheet
 
 ANSWERS = ("yes", "no", "unsure")
 _COLUMNS = ("key", "same", "who", "note")
@@ -56,7 +56,7 @@ def read_labels(path: Path | None) -> pd.DataFrame:
     """
     if path is None:
         return pd.DataFrame({name: pd.Series(dtype="str") for name in _COLUMNS})
-    table = _read_table(path)
+    table = read_sheet(path, "labels")
     missing = [name for name in _COLUMNS if name not in table]
     if missing:
         raise InputError(
@@ -106,7 +106,7 @@ def add_labelled(
     strata = name_strata(company_matches)
     owner = labels["key"].map(company_of)
     asked = companies[companies["company_id"].isin(set(owner))].sort_values("company_id", ignore_index=True)
-    proposals = propose(asked, index, matching)
+    proposals = propose(asked, company_matches, index, matching)
     is_current = labels["key"].isin(set(proposals["key"]))
     estimates.add_share(
         "labels_used_share", is_current, method="labels whose pair is still proposed, counted"
@@ -217,30 +217,6 @@ def _add(
         method=f"{_METHOD}; interval from Jeffreys' prior for each stratum",
         part=part,
     )
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            # Excel's newer decorations, which openpyxl warns of, say nothing about the cells.
-            warnings.simplefilter("ignore", UserWarning)
-            table = (
-                pd.read_excel(path, dtype=str, keep_default_na=False)
-                if path.suffix.lower() == ".xlsx"
-                else pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-            )
-    except (OSError, ValueError, KeyError, pd.errors.ParserError) as wrong:
-        raise InputError(
-            explain(
-                "the labels can't be read",
-                where=path,
-                expected="a CSV file in UTF-8, or an Excel file that ends in .xlsx",
-                got=wrong,
-                todo="save it from the spreadsheet as .xlsx or as 'CSV UTF-8', parted by commas",
-            )
-        ) from wrong
-    stripped: pd.DataFrame = table.rename(columns=str).apply(lambda column: column.str.strip())
-    return stripped
 
 
 def _refuse(labels: pd.DataFrame, is_wrong: pd.Series[bool], column: str, expected: str, path: Path) -> None:

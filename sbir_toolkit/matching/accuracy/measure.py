@@ -20,7 +20,8 @@ from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Accuracy, Matching
 
-_BY_IDENTIFIER = ("uei", "duns")
+# Nothing that these tiers found was found by name.
+_OTHERWISE = ("override", "uei", "duns")
 # One trial in five of the reliability has no right recipient: about the share of award companies that
 # have none.
 _REMOVED_EVERY = 4
@@ -64,7 +65,7 @@ def measure_accuracy(
     AccuracyReport
         Estimates for which there is no case have a null value.
     """
-    by_name = company_matches[~company_matches["tier"].isin(_BY_IDENTIFIER)]
+    by_name = company_matches[~company_matches["tier"].isin(_OTHERWISE)]
     with phase("accuracy_sample", rows=len(companies)):
         sample = draw_sample(companies, index, accuracy)
     trials = _try_all(sample, companies, index, matching, accuracy)
@@ -117,7 +118,7 @@ def _try_all(
     }
     with phase("accuracy_match", rows=len(known) + sum(len(part) for part, _ in told.values())):
         trials = {kind: try_companies(kind, *both, index, matching) for kind, both in told.items()}
-        trials["removed"] = try_companies("removed", known, truth, index, matching, masked=truth)
+        trials["removed"] = try_companies("removed", known, truth, index, matching, masked=truth[:, None])
     return trials
 
 

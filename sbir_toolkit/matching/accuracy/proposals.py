@@ -22,7 +22,7 @@ from sbir_toolkit.params import Matching
 _KEY = re.compile(r"pair-([0-9a-f]{16})-([0-9a-f]{8})-([0-9a-f]{4})")
 # Upper ends of the bins of probability: finer where most companies are.
 _ENDS = np.array([0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.995])
-_NO_TIER = "none"
+_NO_TIER, _DECIDED = "none", "override"
 
 
 def make_key(company_id: str, recipient_id: str) -> str:
@@ -50,7 +50,9 @@ def _check(company_id: str, other: str) -> str:
 
 
 def name_strata(company_matches: pd.DataFrame) -> npt.NDArray[np.str_]:
-    """Name each company's stratum by decision, tier and probability; empty where it has no candidate.
+    """Name each company's stratum by decision, tier and probability; empty where nothing is proposed.
+
+    That is where it has no candidate, or a person decided already.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def name_strata(company_matches: pd.DataFrame) -> npt.NDArray[np.str_]:
     probability = company_matches["match_probability"].to_numpy(float)
     bins = np.searchsorted(_ENDS, probability, side="right")
     names = [
-        "" if np.isnan(chance) else f"{decision}, {tier}, {place}"
+        "" if np.isnan(chance) or tier == _DECIDED else f"{decision}, {tier}, {place}"
         for decision, tier, place, chance in zip(
             company_matches["decision"].tolist(),
             company_matches["tier"].fillna(_NO_TIER).tolist(),
@@ -77,13 +79,15 @@ def decision_of(stratum: str) -> str:
     return stratum.split(", ", maxsplit=1)[0]
 
 
-def propose(companies: pd.DataFrame, index: RecipientIndex, matching: Matching) -> pd.DataFrame:
+def propose(
+    companies: pd.DataFrame, company_matches: pd.DataFrame, index: RecipientIndex, matching: Matching
+) -> pd.DataFrame:
     """Find companies' proposals, those of rejected ones too.
 
     Parameters
     ----------
-    companies : pandas.DataFrame
-        As the contract `companies` says.
+    companies, company_matches : pandas.DataFrame
+        As the contracts say.
     index : RecipientIndex
     matching : Matching
 
@@ -91,7 +95,8 @@ def propose(companies: pd.DataFrame, index: RecipientIndex, matching: Matching) 
     -------
     pandas.DataFrame
         Columns key, company_id, recipient_id, recipient_name, recipient_uei, recipient_city, recipient_state,
-        recipient_zip5; companies without a candidate are left out.
+        recipient_zip5; companies without a candidate, or with another recipient by a person's decision, are
+        left out.
     """
     frames = []
     for block in match_blocks(companies, index, matching):
@@ -106,4 +111,8 @@ def propose(companies: pd.DataFrame, index: RecipientIndex, matching: Matching) 
         ).drop(columns="duns")
         frames.append(shown.assign(company_id=ids, key=pd.Series(keys, index=ids.index, dtype="str")))
     proposals: pd.DataFrame = pd.concat(frames, ignore_index=True)
-    return proposals
+    linked = company_matches.set_index("company_id")["recipient_id"].reindex(proposals["company_id"])
+    is_same = linked.isna().to_numpy() | (
+        linked.to_numpy(object) == proposals["recipient_id"].to_numpy(object)
+    )
+    return proposals.take(np.flatnonzero(is_same)).reset_index(drop=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
+from typing import Any
 
 import pandas as pd
 
@@ -42,26 +45,21 @@ class AccuracyReport:
     reliability: pd.DataFrame
     cases: pd.DataFrame
 
-    def __repr__(self) -> str:
-        lines = []
-        whole = self.table[self.table["slice"] == "all"].dropna(subset="value")
-        for row in whole.to_dict("records"):
-            interval = f" ({row['low']:.3f} to {row['high']:.3f})" if pd.notna(row["low"]) else ""
-            lines.append(f"  {row['estimate']:<34} {row['value']:.3f}{interval}, n = {row['denominator']:,}")
-        return "\n".join([f"AccuracyReport of {len(self.cases):,} trials", *lines])
-
     @property
-    def verdict(self) -> str:
-        """What follows from the main estimates, in words; those that nothing is known of are said to be."""
-        whole = self.table[self.table["slice"] == "all"].set_index("estimate").to_dict("index")
-        return "\n".join(f"{sentence}: {_write(whole[name])}." for name, sentence in _SENTENCES.items())
+    def verdict(self) -> list[str]:
+        """What follows from the main estimates, a sentence each."""
+        whole = {row["estimate"]: row for row in self.table.to_dict("records") if row["slice"] == "all"}
+        return [f"{sentence}: {_write(whole[name])}." for name, sentence in _SENTENCES.items()]
+
+    def __repr__(self) -> str:
+        return "\n".join([f"AccuracyReport of {len(self.cases):,} trials", *self.verdict])
 
     def _repr_html_(self) -> str:
-        return str(self.table.to_html(index=False, float_format="{:.3f}".format, na_rep=""))
+        return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in self.verdict)}</ul>"
 
 
-def _write(estimate: dict[str, float]) -> str:
+def _write(estimate: Mapping[Any, Any]) -> str:
     if pd.isna(estimate["value"]):
-        return "unknown, there is no case"
-    value, low, high = (f"{100 * estimate[name]:.1f}" for name in ("value", "low", "high"))
+        return "unknown, as there is no case"
+    value, low, high = (f"{100 * float(estimate[name]):.1f}" for name in ("value", "low", "high"))
     return f"{value} % ({low} to {high}), n = {estimate['denominator']:,}"

@@ -8,7 +8,7 @@ bounds the memory and changes nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,11 +19,15 @@ import pyarrow.compute as pc
 from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.meter import phase
 from sbir_toolkit.sources.synthetic.awards import COLUMNS, TRUTH_COLUMNS, AwardRows
+from sbir_toolkit.sources.synthetic.dumps import write_dump
 from sbir_toolkit.sources.synthetic.population import plan_population
 from sbir_toolkit.sources.synthetic.recipients import SCHEMA, RecipientRows
 from sbir_toolkit.sources.synthetic.register import Register, spell_companies
 from sbir_toolkit.storage import atomic_path, parquet_writer
 
+RecipientsFormat = Literal["csv", "parquet", "dump"]
+
+_SUFFIXES: dict[RecipientsFormat, str] = {"csv": ".csv", "parquet": ".parquet", "dump": ".zip"}
 _BLOCK_ROWS = 25_000
 # A block of awards with their abstracts must stay below 2 GB, the most that one Arrow string column holds.
 _MOST_BLOCK_ROWS = 250_000
@@ -40,7 +44,7 @@ class SyntheticFiles:
     awards
         The award file, in the layout of the SBIR.gov bulk download.
     recipients
-        The recipient file, CSV or Parquet.
+        The recipient file.
     truth
         The right answers, one row per record of the award file, in its order.
     """
@@ -56,7 +60,7 @@ def write_synthetic(
     awards: int,
     recipients: int,
     seed: int,
-    recipients_format: Literal["csv", "parquet"] = "csv",
+    recipients_format: RecipientsFormat = "csv",
     block_rows: int = _BLOCK_ROWS,
 ) -> SyntheticFiles:
     """Make up an award file and a recipient file that belong together, and write down the right answers.
@@ -64,13 +68,14 @@ def write_synthetic(
     Parameters
     ----------
     folder
-        Where to write `awards.csv`, `recipients.csv` (or `.parquet`) and `truth.csv`; made when missing.
+        Where to write `awards.csv`, `recipients.csv` (or `.parquet`, `.zip`) and `truth.csv`; made when
+        missing.
     awards, recipients
         How many records of each; 0 or more.
     seed
         Same seed and counts, same bytes.
     recipients_format
-        `csv` or `parquet`.
+        `csv`, `parquet`, or `dump`: a dump of USAspending's database.
     block_rows
         How many rows are made at once, 1 to 250,000: bounds the memory, doesn't change a byte.
 
@@ -85,9 +90,8 @@ def write_synthetic(
         When a count, the format or the block size is none.
     """
     _check(awards, recipients, recipients_format, block_rows)
-    files = SyntheticFiles(
-        folder / "awards.csv", folder / f"recipients.{recipients_format}", folder / "truth.csv"
-    )
+    name = f"recipients{_SUFFIXES[recipients_format]}"
+    files = SyntheticFiles(folder / "awards.csv", folder / name, folder / "truth.csv")
     with phase("plan_synthetic", rows=awards):
         population = plan_population(awards, recipients, seed)
         register = Register(population)
@@ -96,11 +100,11 @@ def write_synthetic(
     award_rows = AwardRows(population, spellings, recipient_rows)
 
     with phase("write_synthetic_recipients", rows=recipients):
-        blocks = (recipient_rows.make(start, stop) for start, stop in _blocks(recipients, block_rows))
-        if recipients_format == "csv":
-            _write_csv(files.recipients, blocks)
-        else:
-            _write_parquet(files.recipients, blocks)
+
+        def make_blocks() -> Iterator[pa.Table]:
+            return (recipient_rows.make(start, stop) for start, stop in _blocks(recipients, block_rows))
+
+        _WRITERS[recipients_format](files.recipients, make_blocks)
     with (
         phase("write_synthetic_awards", rows=awards),
         atomic_path(files.awards) as awards_path,
@@ -131,11 +135,10 @@ def _check(awards: int, recipients: int, recipients_format: str, block_rows: int
                     f"'{name}' of the synthetic files is out of bounds", expected=expected, got=f"{value:,}"
                 )
             )
-    if recipients_format not in ("csv", "parquet"):
+    if recipients_format not in _SUFFIXES:
+        known = ", ".join(_SUFFIXES)
         raise ParameterError(
-            explain(
-                "the format of the recipients is unknown", expected="csv or parquet", got=recipients_format
-            )
+            explain("the format of the recipients is unknown", expected=known, got=recipients_format)
         )
 
 
@@ -144,16 +147,16 @@ def _blocks(rows: int, block_rows: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + block_rows, rows)
 
 
-def _write_csv(path: Path, blocks: Iterator[pa.Table]) -> None:
+def _write_csv(path: Path, make_blocks: Callable[[], Iterator[pa.Table]]) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(_header(SCHEMA.names, _PLAIN_QUOTING))
-        for block in blocks:
+        for block in make_blocks():
             file.write(_lines(block, _PLAIN_QUOTING))
 
 
-def _write_parquet(path: Path, blocks: Iterator[pa.Table]) -> None:
+def _write_parquet(path: Path, make_blocks: Callable[[], Iterator[pa.Table]]) -> None:
     with parquet_writer(path, SCHEMA) as writer:
-        for block in blocks:
+        for block in make_blocks():
             writer.write_table(block)
 
 
@@ -180,3 +183,6 @@ def _quote(column: pa.StringArray, quoting: str) -> pa.StringArray:
         return values
     quoted = pc.binary_join_element_wise('"', pc.replace_substring(values, '"', '""'), '"', "")
     return pc.if_else(needs_quotes, quoted, values)
+
+
+_WRITERS = {"csv": _write_csv, "parquet": _write_parquet, "dump": write_dump}
