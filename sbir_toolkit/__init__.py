@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from sbir_toolkit.pipeline.match import match_awards
     from sbir_toolkit.pipeline.workspace import open_stage
-    from sbir_toolkit.quality import decide, evaluate_gates, measure_quality
+    from sbir_toolkit.quality import decide, evaluate_gates, measure_quality, release_awards
     from sbir_toolkit.reports import charts
     from sbir_toolkit.reports.filled import count_filled
     from sbir_toolkit.reports.funding import summarize_funding
@@ -77,6 +77,7 @@ _HOMES = {
     "read_labels": "matching",
     "read_recipients": "sources",
     "recommend": "performance",
+    "release_awards": "quality",
     "show_table": "reports.tables",
     "summarize_funding": "reports.funding",
     "trend_frame": "performance",
@@ -116,6 +117,7 @@ __all__ = [
     "read_labels",
     "read_recipients",
     "recommend",
+    "release_awards",
     "show_table",
     "summarize_funding",
     "trend_frame",

@@ -2,7 +2,7 @@
 
 from sbir_toolkit.params.loading import Params, load_params
 from sbir_toolkit.params.performance import Alerts, Performance
-from sbir_toolkit.params.quality import Gate, Quality, default_gates
+from sbir_toolkit.params.quality import Gate, HistoryRule, Quality, default_gates
 from sbir_toolkit.params.work import (
     FILE_PARAMETERS,
     OPTIONAL_FILES,
@@ -22,6 +22,7 @@ __all__ = [
     "Alerts",
     "Compute",
     "Gate",
+    "HistoryRule",
     "Limits",
     "Matching",
     "Params",
