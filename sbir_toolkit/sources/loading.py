@@ -177,6 +177,43 @@ def load(paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: 
     return tally.loaded(stored)
 
 
+class Reading:
+    """Files that are read while it is iterated over; their rows come as tables and are stored nowhere.
+
+    Parameters
+    ----------
+    paths, limits, kind, source
+        As for `load`.
+    folder
+        Where the rejects go.
+    """
+
+    def __init__(
+        self, paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: params.Source
+    ) -> None:
+        files = _listed(paths)
+        self._tally = _Tally(files, kind)
+        self._parts = _stream(files, limits, kind, self._tally, source)
+        self._rejects = kind.rejects
+        self._is_read = False
+        self._paths = {kind.rejects.name: folder / f"{kind.rejects.name}.parquet"}
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        (path,) = self._paths.values()
+        with parquet_writer(path, self._rejects.arrow_schema) as rejects:
+            for part in self._parts:
+                rejects.write_table(_reject_table(part, self._rejects))
+                yield part.table
+        self._is_read = True
+
+    def finish(self) -> Loaded:
+        """Say what became of the records; what nobody has read yet is read first."""
+        if not self._is_read:
+            for _ in self:
+                pass
+        return self._tally.loaded(self._paths)
+
+
 def read(paths: Paths, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read files into two frames, the table and its rejects, by the same way as `load`.
 
