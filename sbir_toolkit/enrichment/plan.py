@@ -1,7 +1,7 @@
 """The plan: which companies go into which chunk, what each chunk is called, and which are done already.
 
-Companies stand in the order of their names and are cut into chunks of equal size. A chunk's key is a digest of
-everything its result depends on: the companies in it, the recipient index, the parameters that matter to
+Companies stand in the order of their names and are cut into chunks of equal size. A chunk's key is a digest
+of everything its result depends on: the companies in it, the recipient index, the parameters that matter to
 matching, the code that matches, the versions of the libraries that decide. So a chunk may be reused whenever
 its key is known, whoever made it, and never when anything that matters has changed.
 """

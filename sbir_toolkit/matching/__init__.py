@@ -5,7 +5,7 @@ how right that is (`measure_accuracy`) and why one company got its recipient (`e
 """
 
 from sbir_toolkit.matching.accuracy import AccuracyReport, measure_accuracy
-from sbir_toolkit.matching.explain import Explanation, explain_match
+from sbir_toolkit.matching.explain import Explanation, Explanations, PersonsDecision, explain_match
 from sbir_toolkit.matching.index import RecipientIndex, open_index
 from sbir_toolkit.matching.layout import build_index
 from sbir_toolkit.matching.match import match_companies
@@ -13,6 +13,8 @@ from sbir_toolkit.matching.match import match_companies
 __all__ = [
     "AccuracyReport",
     "Explanation",
+    "Explanations",
+    "PersonsDecision",
     "RecipientIndex",
     "build_index",
     "explain_match",
