@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from sbir_toolkit.pipeline.match import match_awards
     from sbir_toolkit.pipeline.workspace import open_stage
-    from sbir_toolkit.quality import decide, evaluate_gates, measure_quality
+    from sbir_toolkit.quality import decide, evaluate_gates, measure_quality, release_awards
     from sbir_toolkit.reports import charts
     from sbir_toolkit.reports.filled import count_filled
     from sbir_toolkit.reports.funding import summarize_funding
@@ -73,6 +73,7 @@ _HOMES = {
     "read_awards": "sources",
     "read_recipients": "sources",
     "recommend": "performance",
+    "release_awards": "quality",
     "show_table": "reports.tables",
     "summarize_funding": "reports.funding",
     "trend_frame": "performance",
@@ -109,6 +110,7 @@ __all__ = [
     "read_awards",
     "read_recipients",
     "recommend",
+    "release_awards",
     "show_table",
     "summarize_funding",
     "trend_frame",

@@ -45,6 +45,7 @@ class Enriched:
     companies: int
     chunks: int
     chunks_reused: int
+    companies_reused: int
     decisions: dict[str, int]
     plan: str
     overrides: dict[str, int]
@@ -53,14 +54,19 @@ class Enriched:
         decisions = ", ".join(f"{count:,} {name}" for name, count in self.decisions.items())
         return (
             f"{self.awards:,} awards of {self.companies:,} distinct companies: {decisions}\n"
-            f"{self.chunks} chunk(s), {self.chunks_reused} of them known from before; {self.plan}"
-            f"{self._people()}"
+            f"{self.chunks} chunk(s), {self.chunks_reused} of them known from before; "
+            f"{self.companies_reused:,} companies known from before; {self.plan}{self._people()}"
         )
 
     @property
     def counts(self) -> dict[str, int]:
         """What a run's record keeps of it."""
-        counted = {"companies": self.companies, "chunks": self.chunks, "chunks_reused": self.chunks_reused}
+        counted = {
+            "companies": self.companies,
+            "companies_reused": self.companies_reused,
+            "chunks": self.chunks,
+            "chunks_reused": self.chunks_reused,
+        }
         return counted | {f"overrides_{name}": count for name, count in self.overrides.items()}
 
     def _people(self) -> str:
@@ -137,9 +143,9 @@ def link_awards(
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
     with locked(home / "writer.lock", "these companies and recipients", wait_s=_WAIT_S):
         journal = Journal(home)
-        before = len(journal.committed([chunk.key for chunk in plan.chunks]))
+        before = journal.committed([chunk.key for chunk in plan.chunks])
         with phase("match", rows=companies):
-            execute_chunks(
+            commits = execute_chunks(
                 plan.chunks,
                 tables.companies,
                 index,
@@ -153,7 +159,10 @@ def link_awards(
     rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
     check_conserved(awards, tables.matches, MATCHES)
     decisions = _decisions(tables.matches)
-    return Enriched(tables, rows, companies, len(plan.chunks), before, decisions, plan.reason, overrides)
+    known = sum(commit.rows if key in before else commit.reused for key, commit in commits.items())
+    return Enriched(
+        tables, rows, companies, len(plan.chunks), len(before), known, decisions, plan.reason, overrides
+    )
 
 
 def prepare_index(recipients: Path, store: Path, params: Params) -> Path:

@@ -2,7 +2,7 @@
 
 from sbir_toolkit.params.loading import Params, load_params
 from sbir_toolkit.params.performance import Alerts, Performance
-from sbir_toolkit.params.quality import Gate, Quality, default_gates
+from sbir_toolkit.params.quality import Gate, HistoryRule, Quality, default_gates
 from sbir_toolkit.params.work import (
     FILE_PARAMETERS,
     Accuracy,
@@ -20,6 +20,7 @@ __all__ = [
     "Alerts",
     "Compute",
     "Gate",
+    "HistoryRule",
     "Limits",
     "Matching",
     "Params",

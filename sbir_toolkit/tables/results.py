@@ -93,6 +93,18 @@ ENRICHED_AWARDS = Table(
     ),
     key=("award_id",),
 )
+RELEASED_AWARDS = Table(
+    "released_awards",
+    "One enriched award that the quality gates let go on, in the order of the awards.",
+    ENRICHED_AWARDS.columns,
+    key=("award_id",),
+)
+QUARANTINED_AWARDS = Table(
+    "quarantined_awards",
+    "One enriched award that a failed quality gate set aside, in the order of the awards.",
+    (text("gate", "The gate it was set aside by", required=True), *ENRICHED_AWARDS.columns),
+    key=("award_id",),
+)
 REVIEW_CANDIDATES = Table(
     "review_candidates",
     "One question for a person, is this firm that recipient, the largest sums first.",
@@ -173,9 +185,23 @@ METRICS = Table(
         Column("high", "float64", "Upper end of the 95 % interval"),
         Column("numerator", "float64", "What is counted"),
         Column("denominator", "float64", "Out of what"),
-        text("unit", "share, count or US dollars", required=True),
+        text("unit", "share, count, date (days since 1970) or US dollars", required=True),
     ),
     key=("metric", "slice"),
+)
+METRIC_HISTORY = Table(
+    "metric_history",
+    "One metric as an accepted earlier run measured it; what history rules compare with.",
+    (
+        text("run_id", "The accepted run", required=True),
+        Column("created", "float64", "When it was started, seconds since 1970", required=True),
+        text("metric", "The metric's name", required=True),
+        text("slice", "Of what part of the data", required=True),
+        Column("value", "float64", "Its value then"),
+        Column("numerator", "float64", "What was counted"),
+        Column("denominator", "float64", "Out of what"),
+    ),
+    key=("run_id", "metric", "slice"),
 )
 GATES = Table(
     "gates",
@@ -186,9 +212,14 @@ GATES = Table(
         text("slice", "The slice concerned (the worst one for a sliced gate)", required=True),
         Column("value", "float64", "What was measured"),
         text("threshold", "What it is held against, in words", required=True),
-        text("verdict", "pass, warn, fail or unknown", required=True, values=VERDICTS),
+        Column("baseline", "float64", "Median of the accepted runs it is compared with"),
+        Column("band_low", "float64", "Lower end of what they let pass"),
+        Column("band_high", "float64", "Upper end of what they let pass"),
+        Column("runs", "int64", "Accepted runs it is compared with", required=True, low=0),
+        text("verdict", "pass, warn, fail or unknown (no verdict yet)", required=True, values=VERDICTS),
         text("action", "What follows from the verdict", required=True),
         text("reason", "In one sentence", required=True),
+        text("overruled", "Who lets it pass all the same, and why"),
     ),
     key=("gate",),
 )
