@@ -91,7 +91,8 @@ class Scored:
         query, entry = int(pairs.query[at]), int(pairs.entry[at])
         names = str(self.names.core[query]), index.core_names(pairs.name[[at]])[0]
         shown = index.shown(pairs.row[[at]]).to_pylist()[0]
-        near = f"{place_in_words(shown['city'], shown['state'], shown['zip5'])}, {NEARNESS[pairs.level[at]]}"
+        theirs = place_in_words(shown["city"], shown["state"], shown["zip5"])
+        is_known = pairs.level[at] != LEVELS.index("unknown")
         others = self.measures["namesakes"][at] if self.measures["same_name"][at] > 0 else None
         numbers = _numbers(names[0]), _numbers(names[1])
         return {
@@ -104,7 +105,10 @@ class Scored:
             # Points of the compass count as numbers, too; then the names say it best.
             "numbers": numbers if any(numbers) else names,
             "legal form": (FORMS[self.names.form[query]], FORMS[index["entry_form"][entry]]),
-            "place": (place_in_words(company["city"], company["state"], company["zip5"]), near),
+            "place": (
+                place_in_words(company["city"], company["state"], company["zip5"]),
+                f"{theirs}, {NEARNESS[pairs.level[at]]}" if is_known else theirs,
+            ),
             "other identifier": (
                 _identifiers(company["uei"], company["duns"]),
                 _identifiers(shown["uei"], shown["duns"]),
