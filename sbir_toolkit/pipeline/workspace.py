@@ -158,6 +158,11 @@ class OpenStage:
         """Where an input file is: the one that the parameters name, or the synthetic one."""
         return input_path(self._project, self.params, name)
 
+    @property
+    def labels(self) -> Path | None:
+        """Where the labels are that somebody filled in; None when there are none."""
+        return self.input("labels") if self.params.accuracy.labels else None
+
     def path(self, table: str) -> Path:
         """Where a table is that this stage reads or writes.
 

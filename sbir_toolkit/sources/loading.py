@@ -170,6 +170,42 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: pa
     return tally.loaded(paths)
 
 
+class Reading:
+    """A file that is read while it is iterated over; its rows come as tables and are stored nowhere.
+
+    Parameters
+    ----------
+    path, limits, kind, source
+        As for `load`.
+    folder
+        Where the rejects go.
+    """
+
+    def __init__(
+        self, path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source
+    ) -> None:
+        self._tally = _Tally(path, kind)
+        self._parts = _stream(path, limits, kind, self._tally, source)
+        self._rejects = kind.rejects
+        self._is_read = False
+        self._paths = {kind.rejects.name: folder / f"{kind.rejects.name}.parquet"}
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        (path,) = self._paths.values()
+        with parquet_writer(path, self._rejects.arrow_schema) as rejects:
+            for part in self._parts:
+                rejects.write_table(_reject_table(part, self._rejects))
+                yield part.table
+        self._is_read = True
+
+    def finish(self) -> Loaded:
+        """Say what became of the records; a file that nobody has read yet is read first."""
+        if not self._is_read:
+            for _ in self:
+                pass
+        return self._tally.loaded(self._paths)
+
+
 def read(path: Path, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a file into two frames, the table and its rejects, by the same way as `load`.
 

@@ -25,7 +25,7 @@ from sbir_toolkit.sources.batches import Batch
 from sbir_toolkit.sources.digests import Seen, derive_recipient_ids, digest_rows
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
-from sbir_toolkit.sources.loading import Loaded, Normalised
+from sbir_toolkit.sources.loading import Loaded, Normalised, Reading
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 
 _NOBODY = (
@@ -81,6 +81,24 @@ def load_recipients(
         When the file can't be read, or has no column of names.
     """
     return loading.load(Path(path), folder, limits, _KIND, source)
+
+
+def stream_recipients(
+    path: str | os.PathLike[str], folder: Path, limits: params.Limits, source: params.Source = _SOURCE
+) -> Reading:
+    """Read federal recipients piece by piece; only `recipient_rejects.parquet` is written.
+
+    Parameters
+    ----------
+    path, folder, limits, source
+        As for `load_recipients`.
+
+    Returns
+    -------
+    Reading
+        To iterate over; its tables are those that `load_recipients` stores.
+    """
+    return Reading(Path(path), folder, limits, _KIND, source)
 
 
 def read_recipients(
