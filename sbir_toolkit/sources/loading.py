@@ -162,10 +162,9 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: pa
     tally = _Tally(path, kind)
     paths = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
     with contextlib.ExitStack() as stack:
-        rows, rejects = (
-            stack.enter_context(parquet_writer(paths[table.name], table.arrow_schema, **_encoding(kind)))
-            for table in (kind.table, kind.rejects)
-        )
+        schema = kind.table.arrow_schema
+        rows = stack.enter_context(parquet_writer(paths[kind.table.name], schema, **_encoding(kind)))
+        rejects = stack.enter_context(parquet_writer(paths[kind.rejects.name], kind.rejects.arrow_schema))
         for _ in _run_ahead(_write(_stream(path, limits, kind, tally, source), rows, rejects, kind)):
             pass
     return tally.loaded(paths)
@@ -405,7 +404,7 @@ def _write(
 
 
 def _encoding(kind: Kind) -> dict[str, Any]:
-    """Say how the tables are stored: quickly, for the next stage reads them once or twice."""
+    """Say how the table is stored: quickly, for the next stage reads it once or twice."""
     return {
         "group_rows": kind.group_rows,
         "compression": {
