@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -127,7 +127,8 @@ class Kind:
     """A kind of input file: how it looks, where it goes, and how a batch is normalised.
 
     `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. The values of
-    the columns in `repeating` come again and again, so they are stored as numbers into a list of them.
+    the columns in `repeating` come again and again, so they are stored as numbers into a list of them; those
+    in `random` don't get smaller by compression. `group_rows` are written, and held in memory, at once.
     """
 
     form: Format
@@ -135,6 +136,8 @@ class Kind:
     rejects: Table
     start: Callable[[], Callable[[Batch], Normalised]]
     repeating: list[str]
+    random: list[str]
+    group_rows: int
 
 
 def load(paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
@@ -165,12 +168,9 @@ def load(paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: 
     files = _listed(paths)
     tally = _Tally(files, kind)
     stored = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
-    # The next stage reads these tables once or twice, so they are stored the quick way.
-    encoding = {"compression": "lz4", "write_statistics": False, "use_dictionary": kind.repeating}
     with contextlib.ExitStack() as stack:
-        rows = stack.enter_context(
-            parquet_writer(stored[kind.table.name], kind.table.arrow_schema, **encoding)
-        )
+        schema = kind.table.arrow_schema
+        rows = stack.enter_context(parquet_writer(stored[kind.table.name], schema, **_encoding(kind)))
         rejects = stack.enter_context(parquet_writer(stored[kind.rejects.name], kind.rejects.arrow_schema))
         for _ in _run_ahead(_write(_stream(files, limits, kind, tally, source), rows, rejects, kind)):
             pass
@@ -395,7 +395,7 @@ def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
         coming = thread.submit(list, itertools.islice(items, 1))
         while made := coming.result():
             coming = thread.submit(list, itertools.islice(items, 1))
-            yield made[0]
+            yield made.pop()
 
 
 def _read(
@@ -434,6 +434,19 @@ def _write(
     with phase("write", rows=0):
         rows.close()
         rejects.close()
+
+
+def _encoding(kind: Kind) -> dict[str, Any]:
+    """Say how the table is stored: quickly, for the next stage reads it once or twice."""
+    return {
+        "group_rows": kind.group_rows,
+        "compression": {
+            name: "none" if name in kind.random else "lz4"
+            for name in [*kind.table.names, *kind.rejects.names]
+        },
+        "use_dictionary": kind.repeating,
+        "write_statistics": False,
+    }
 
 
 def _reject_table(part: Normalised, table: Table) -> pa.Table:
