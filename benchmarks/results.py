@@ -1,4 +1,4 @@
-"""Storing results: one JSON file with everything, one page of Markdown with the tables, which is printed too."""
+"""Storing results: one JSON file with everything, and one page of Markdown that is printed too."""
 
 from __future__ import annotations
 
