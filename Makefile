@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench format lock clean
+.PHONY: help install run test lint types bench rules format lock clean
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ bench: $(READY) .venv-peers/.ready  ## Measure the matcher at full size beside i
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/requirements.lock
 	touch .venv-peers/.ready
+
+rules: $(READY)  ## Measure how often the rule for regressions is wrong, on simulated series
+	$(BIN)/python benchmarks/regression_rules.py
 
 format: $(READY)  ## Put the code into the house format
 	$(BIN)/ruff check --fix .
