@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS = 32_768
 _BLOCK = 1 << 20
+_MARKS = b"sbir_toolkit.degraded"
 
 
 @contextlib.contextmanager
@@ -123,11 +124,11 @@ class ParquetWriter:
     Rows are gathered until a row group is full; only full ones, and one last rest, are written.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, **encoding: Any) -> None:
         import pyarrow.parquet as pq
 
         self._schema = schema
-        self._file = pq.ParquetWriter(path, schema, compression="zstd")
+        self._file = pq.ParquetWriter(path, schema, **{"compression": "zstd", **encoding})
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
@@ -139,7 +140,7 @@ class ParquetWriter:
             self._flush(ROW_GROUP_ROWS)
 
     def close(self) -> None:
-        """Write what is left and finish the file."""
+        """Write what is left and finish the file; closing twice does no harm."""
         if self._rows:
             self._flush(self._rows)
         self._file.close()
@@ -155,7 +156,7 @@ class ParquetWriter:
 
 
 @contextlib.contextmanager
-def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[ParquetWriter]:
+def parquet_writer(path: Path, schema: pa.Schema, **encoding: Any) -> Iterator[ParquetWriter]:
     """Give a writer whose file appears under `path` when the block ends well.
 
     Parameters
@@ -164,6 +165,9 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[ParquetWriter]:
         The final name.
     schema
         Of the tables that will be written.
+    **encoding
+        How the columns are encoded, as for `pyarrow.parquet.ParquetWriter`; without it small rather than
+        quickly written.
 
     Yields
     ------
@@ -171,7 +175,7 @@ def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[ParquetWriter]:
         The same rows give the same bytes, however they are cut.
     """
     with atomic_path(path) as temporary:
-        writer = ParquetWriter(temporary, schema)
+        writer = ParquetWriter(temporary, schema, **encoding)
         try:
             yield writer
         finally:
@@ -182,6 +186,28 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     """Write an Arrow table as Parquet, whole or not at all; the same table gives the same bytes."""
     with parquet_writer(path, table.schema) as writer:
         writer.write_table(table)
+
+
+def mark_table(table: pa.Table, marks: Sequence[str]) -> pa.Table:
+    """Write into a table's metadata why a reader should be wary of it; without marks it stays as it is."""
+    if not marks:
+        return table
+    metadata = {**(table.schema.metadata or {}), _MARKS: json.dumps(list(marks)).encode()}
+    return table.replace_schema_metadata(metadata)
+
+
+def read_marks(path: Path) -> list[str]:
+    """Read why a stored table is degraded, a sentence each; empty when it isn't.
+
+    Parameters
+    ----------
+    path
+        A Parquet file.
+    """
+    import pyarrow.parquet as pq
+
+    found = (pq.read_schema(path).metadata or {}).get(_MARKS)
+    return list(json.loads(found)) if found else []
 
 
 def digest_file(path: Path) -> str:

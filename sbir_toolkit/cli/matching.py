@@ -15,6 +15,7 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("recipients", help="federal recipients: CSV, Parquet, or USAspending's database")
     added.add_argument("params", nargs="?", help="parameters file (default: the defaults)")
     added.add_argument("-o", "--out", required=True, metavar="OUT.parquet", help="where the matches go")
+    added.add_argument("--review", metavar="FILE.xlsx", help="write what a person should decide, to fill in")
     add_overrides(added)
 
     added = add_command(commands, "explain", explain)
@@ -32,14 +33,14 @@ def match(options: argparse.Namespace) -> int:
     """Match a file of awards to a file of recipients, without notebooks."""
     from sbir_toolkit.params import load_params
     from sbir_toolkit.pipeline.match import match_awards
-    from sbir_toolkit.pipeline.project import find_params_file, find_project
+    from sbir_toolkit.pipeline.project import find_params_file, find_project, with_overrides
 
     project = find_project(options.outputs)
     file = find_params_file(project, options.params) if options.params else None
-    params = load_params(file, options.set)
-    print(
-        match_awards(Path(options.awards), Path(options.recipients), Path(options.out), params, project.store)
-    )
+    params = with_overrides(project, load_params(file, options.set))
+    awards, recipients, out = Path(options.awards), Path(options.recipients), Path(options.out)
+    review = Path(options.review) if options.review else None
+    print(match_awards(awards, recipients, out, params, project.store, review=review))
     return 0
 
 

@@ -11,7 +11,6 @@ import contextlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,12 +19,11 @@ import pyarrow.parquet as pq
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids, read_batches
 from sbir_toolkit.errors import ContractError, explain
 from sbir_toolkit.meter import phase
-from sbir_toolkit.storage import parquet_writer, write_parquet
+from sbir_toolkit.storage import parquet_writer
 from sbir_toolkit.tables import (
     COMPANY_MATCHES,
     ENRICHED_AWARDS,
     MATCHES,
-    REVIEW_CANDIDATES,
     Table,
 )
 
@@ -49,6 +47,7 @@ class MatchTables:
 
     companies: Path
     company_matches: Path
+    overrides: Path
     matches: Path
     enriched_awards: Path
     review_candidates: Path
@@ -119,24 +118,6 @@ def join_awards(awards: Path, recipients: Path | None, tables: MatchTables, *, b
             rows += len(batch)
         span.rows = rows
     return rows
-
-
-def write_review_candidates(awards: Path, tables: MatchTables, *, batch_rows: int) -> int:
-    """List the companies that a person should look at, those with the largest sums first."""
-    with phase("review") as span:
-        companies = pq.read_table(tables.companies).to_pandas()
-        matches = pq.read_table(tables.company_matches).to_pandas()
-        review = matches[matches["decision"] == "review"].merge(
-            companies, on="company_id", validate="one_to_one"
-        )
-        dollars = _dollars_by_company(awards, set(review["company_id"]), batch_rows)
-        review["awards_usd"] = review["company_id"].map(dollars).astype("float64")
-        review = review.sort_values(
-            ["awards_usd", "company_id"], ascending=[False, True], na_position="last", ignore_index=True
-        )
-        write_parquet(tables.review_candidates, REVIEW_CANDIDATES.arrow(review[REVIEW_CANDIDATES.names]))
-        span.rows = len(review)
-    return len(review)
 
 
 def check_conserved(awards: Path, result: Path, table: Table) -> None:
@@ -220,13 +201,3 @@ def _recipient_details(recipients: Path, wanted: pa.Array, batch_rows: int) -> p
         table = pa.concat_tables([schema.empty_table(), *(part.select(columns) for part in found)])
     details: pd.DataFrame = table.to_pandas().set_index("recipient_id").rename(columns=_FROM_RECIPIENT)
     return details
-
-
-def _dollars_by_company(awards: Path, wanted: set[str], batch_rows: int) -> dict[str, float]:
-    sums: dict[str, float] = {}
-    for batch in read_batches(awards, [*FIELDS, "award_usd"], batch_rows):
-        by_company = batch["award_usd"].fillna(0.0).groupby(company_ids(batch).to_numpy()).sum()
-        for company_id, dollars in by_company.items():
-            if company_id in wanted:
-                sums[str(company_id)] = sums.get(str(company_id), 0.0) + float(np.round(dollars, 2))
-    return sums

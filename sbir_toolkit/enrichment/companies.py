@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.meter import phase
@@ -42,7 +43,10 @@ def company_ids(frame: pd.DataFrame) -> pd.Series:
 
 
 def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
-    """Collapse awards to distinct companies, stored in the order of their ids.
+    """Collapse awards to distinct companies, stored in the order of their names.
+
+    Spellings of one name that differ in case and punctuation only stand together, so that a chunk looks for
+    them once.
 
     Parameters
     ----------
@@ -66,7 +70,8 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
             counted = batch.rename(columns={"award_year": "last_award_year"}).assign(awards=1)
             found = _collapsed(pd.concat([found, counted], ignore_index=True) if len(found) else counted)
         span.rows = rows
-        found = found.assign(company_id=company_ids(found)).sort_values("company_id", ignore_index=True)
+        found = found.assign(company_id=company_ids(found), spelled=_spell_plainly(found["company"]))
+        found = found.sort_values(["spelled", "company_id"], ignore_index=True)
         write_parquet(companies, COMPANIES.arrow(found[COMPANIES.names]))
     return len(found)
 
@@ -77,6 +82,11 @@ def read_batches(path: Path, columns: list[str] | None, batch_rows: int) -> Iter
         for batch in file.iter_batches(batch_size=batch_rows, columns=columns):
             frame = pa.Table.from_batches([batch]).to_pandas()
             yield frame if columns is None else frame[columns]
+
+
+def _spell_plainly(names: pd.Series[str]) -> pd.Series[str]:
+    plain = pc.replace_substring_regex(pc.ascii_upper(pa.array(names, pa.string())), "[^A-Z0-9]", "")
+    return pd.Series(plain.to_pandas(), index=names.index)
 
 
 def _collapsed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -7,10 +7,12 @@ or repeated run starts from them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -19,12 +21,13 @@ from sbir_toolkit.enrichment.combine import (
     check_conserved,
     combine_parts,
     join_awards,
-    write_review_candidates,
 )
 from sbir_toolkit.enrichment.companies import collapse_awards
 from sbir_toolkit.enrichment.execute import execute_chunks, worker_count
 from sbir_toolkit.enrichment.journal import Journal
 from sbir_toolkit.enrichment.plan import plan_chunks
+from sbir_toolkit.enrichment.review import write_questions
+from sbir_toolkit.enrichment.settle import settle_overrides
 from sbir_toolkit.matching import build_index, open_index
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Params
@@ -44,15 +47,36 @@ class Enriched:
     companies: int
     chunks: int
     chunks_reused: int
+    companies_reused: int
     decisions: dict[str, int]
     plan: str
+    overrides: dict[str, int]
 
     def __repr__(self) -> str:
         decisions = ", ".join(f"{count:,} {name}" for name, count in self.decisions.items())
         return (
             f"{self.awards:,} awards of {self.companies:,} distinct companies: {decisions}\n"
-            f"{self.chunks} chunk(s), {self.chunks_reused} of them known from before; {self.plan}"
+            f"{self.chunks} chunk(s), {self.chunks_reused} of them known from before; "
+            f"{self.companies_reused:,} companies known from before; {self.plan}{self._people()}"
         )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What a run's record keeps of it."""
+        counted = {
+            "companies": self.companies,
+            "companies_reused": self.companies_reused,
+            "chunks": self.chunks,
+            "chunks_reused": self.chunks_reused,
+        }
+        return counted | {f"overrides_{name}": count for name, count in self.overrides.items()}
+
+    def _people(self) -> str:
+        counts = self.overrides
+        if not counts["used"] + counts["unused"]:
+            return ""
+        kinds = ", ".join(f"{counts[kind]:,} {kind}" for kind in ("same", "different", "other"))
+        return f"\ndecided by people: {kinds}; {counts['used']:,} used, {counts['unused']:,} not"
 
     def _repr_html_(self) -> str:
         return "<p>" + "<br>".join(escape(line) for line in repr(self).splitlines()) + "</p>"
@@ -75,17 +99,19 @@ def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, par
     Returns
     -------
     Enriched
-        Counts, and the paths of the tables companies, company_matches, matches, enriched_awards and
-        review_candidates.
+        Counts, and the paths of the tables companies, company_matches, overrides, matches, enriched_awards
+        and review_candidates.
 
     Raises
     ------
     ContractError
         When awards would be lost, doubled or out of order.
+    InputError
+        When the overrides can't be used or contradict each other.
     """
     index = prepare_index(recipients, store, params)
     enriched = link_awards(awards, index, folder, store, params, recipients=recipients)
-    write_review_candidates(awards, enriched.tables, batch_rows=params.limits.read_rows)
+    write_questions(awards, enriched.tables, open_index(index), batch_rows=params.limits.read_rows)
     check_conserved(awards, enriched.tables.enriched_awards, ENRICHED_AWARDS)
     return enriched
 
@@ -109,7 +135,7 @@ def link_awards(
     Returns
     -------
     Enriched
-        Counts, and the paths of the tables companies, company_matches and matches.
+        Counts, and the paths of the tables companies, company_matches, overrides and matches.
     """
     tables = MatchTables.inside(folder)
     batch_rows = params.limits.read_rows
@@ -119,9 +145,9 @@ def link_awards(
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
     with locked(home / "writer.lock", "these companies and recipients", wait_s=_WAIT_S):
         journal = Journal(home)
-        before = len(journal.committed([chunk.key for chunk in plan.chunks]))
+        before = journal.committed([chunk.key for chunk in plan.chunks])
         with phase("match", rows=companies):
-            execute_chunks(
+            commits = execute_chunks(
                 plan.chunks,
                 tables.companies,
                 index,
@@ -130,21 +156,45 @@ def link_awards(
                 matching=params.matching,
             )
         combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
+    decided = Path(params.matching.overrides) if params.matching.overrides else None
+    overrides = settle_overrides(decided, tables, open_index(index), params.matching)
     rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
     check_conserved(awards, tables.matches, MATCHES)
     decisions = _decisions(tables.matches)
-    return Enriched(tables, rows, companies, len(plan.chunks), before, decisions, plan.reason)
+    known = sum(commit.rows if key in before else commit.reused for key, commit in commits.items())
+    return Enriched(
+        tables, rows, companies, len(plan.chunks), len(before), known, decisions, plan.reason, overrides
+    )
 
 
-def prepare_index(recipients: Path, store: Path, params: Params) -> Path:
-    """Find the recipient index in the store, or build it there; returns its folder.
+def prepare_index(
+    recipients: Path | Iterable[pa.Table], store: Path, params: Params, *, content: str | None = None
+) -> Path:
+    """Find the recipient index in the store, or build it there.
 
     Its name is a digest of the recipients' content, of the one parameter that shapes it and of the code that
     builds it; thresholds may change without a new one.
+
+    Parameters
+    ----------
+    recipients
+        Parquet of the contract `recipients`, or its rows in pieces; these aren't asked for when there is an
+        index of them.
+    store
+        Where indices are kept.
+    params
+        The run's parameters.
+    content
+        What tells the recipients' content from any other; needed where they come in pieces.
+
+    Returns
+    -------
+    pathlib.Path
+        The index's folder.
     """
     key = digest_value(
         {
-            "recipients": digest_file(recipients),
+            "recipients": digest_file(recipients) if isinstance(recipients, Path) else content,
             "max_word_postings": params.matching.max_word_postings,
             "code": code_digest("matching"),
             "libraries": library_versions(DECIDING_LIBRARIES),
@@ -161,7 +211,7 @@ def prepare_index(recipients: Path, store: Path, params: Params) -> Path:
 def _depends_on(index: Path, params: Params) -> dict[str, str]:
     return {
         "index": index.name,
-        "matching": digest_value(params.matching.model_dump(mode="json")),
+        "matching": digest_value(params.matching.model_dump(mode="json", exclude={"overrides"})),
         "code": code_digest("matching"),
         "libraries": digest_value(library_versions(DECIDING_LIBRARIES)),
     }

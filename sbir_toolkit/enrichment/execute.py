@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.journal import Commit, Journal
@@ -33,13 +35,14 @@ from sbir_toolkit.tables import COMPANY_MATCHES
 
 @dataclass(frozen=True)
 class ChunkTask:
-    """What a worker is told: where things are and which rows are its own."""
+    """What a worker is told: where things are, which rows are its own, and what is known of some already."""
 
     companies: str
     index: str
     part: str
     chunk: Chunk
     matching: Matching
+    known: str | None = None
 
 
 def worker_count(compute: Compute) -> int:
@@ -84,8 +87,9 @@ def execute_chunks(
     committed = journal.committed([chunk.key for chunk in chunks])
     emit("chunks", total=len(chunks), committed=len(committed), rows=sum(chunk.rows for chunk in chunks))
     missing = [chunk for chunk in chunks if chunk.key not in committed]
+    known = _carry_over(journal, [chunk.key for chunk in chunks]) if missing else None
     tasks = [
-        ChunkTask(str(companies), str(index), str(journal.part(chunk.key)), chunk, matching)
+        ChunkTask(str(companies), str(index), str(journal.part(chunk.key)), chunk, matching, known)
         for chunk in missing
     ]
 
@@ -96,6 +100,7 @@ def execute_chunks(
             "chunk",
             chunk=done.key,
             rows=done.rows,
+            reused=done.reused,
             elapsed_s=done.elapsed_s,
             cpu_s=done.cpu_s,
             worker=done.worker,
@@ -111,17 +116,41 @@ def match_chunk(task: ChunkTask) -> Commit:
     clock, cpu = time.perf_counter(), time.thread_time()
     with pq.ParquetFile(task.companies) as file:
         frame = _read_rows(file, task.chunk.start, task.chunk.stop).to_pandas()
-    matches = match_companies(frame, _opened_index(task.index), task.matching)
+    known = _known_of(task.known, frame["company_id"])
+    new = frame[~frame["company_id"].isin(known["company_id"])]
+    matches = pd.concat([known, match_companies(new, _opened_index(task.index), task.matching)])
+    matches = matches.set_index("company_id").loc[frame["company_id"]].reset_index()
     part = Path(task.part)
     write_parquet(part, COMPANY_MATCHES.arrow(matches))
     return Commit(
         key=task.chunk.key,
         rows=len(matches),
+        reused=len(known),
         digest=digest_file(part),
         elapsed_s=time.perf_counter() - clock,
         cpu_s=time.thread_time() - cpu,
         worker=f"{os.uname().nodename}:{os.getpid()}:{threading.get_ident()}",
     )
+
+
+def _carry_over(journal: Journal, keys: list[str]) -> str | None:
+    """Collect what chunks of other files found out: a refreshed file has mostly the same companies."""
+    parts = [pq.read_table(journal.part(commit.key)) for commit in journal.beside(keys)]
+    if not parts:
+        return None
+    known = pa.concat_tables(parts).to_pandas().drop_duplicates("company_id")
+    path = journal.folder / "known.parquet"
+    write_parquet(path, COMPANY_MATCHES.arrow(known))
+    return str(path)
+
+
+def _known_of(path: str | None, company_ids: pd.Series[str]) -> pd.DataFrame:
+    if path is None:
+        nothing: pd.DataFrame = COMPANY_MATCHES.arrow_schema.empty_table().to_pandas()
+        return nothing
+    wanted = pc.is_in(pc.field("company_id"), pa.array(company_ids, pa.string()))
+    known: pd.DataFrame = pq.read_table(path, filters=wanted).to_pandas()
+    return known
 
 
 @functools.lru_cache(maxsize=2)

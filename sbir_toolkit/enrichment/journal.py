@@ -15,7 +15,7 @@ from sbir_toolkit.storage import append_line, digest_file, read_lines
 
 @dataclass(frozen=True)
 class Commit:
-    """One committed chunk."""
+    """One committed chunk; `reused` of its rows were known from chunks of an earlier file."""
 
     key: str
     rows: int
@@ -23,6 +23,7 @@ class Commit:
     elapsed_s: float
     cpu_s: float
     worker: str
+    reused: int = 0
 
 
 class Journal:
@@ -53,12 +54,23 @@ class Journal:
             Key to commit, for the chunks that needn't be done again.
         """
         wanted = set(keys)
-        lines = {line["key"]: Commit(**line) for line in read_lines(self._path) if line.get("key") in wanted}
-        return {key: commit for key, commit in lines.items() if self._is_whole(commit)}
+        return {
+            key: commit for key, commit in self._lines().items() if key in wanted and self._is_whole(commit)
+        }
+
+    def beside(self, keys: list[str]) -> list[Commit]:
+        """Give the whole commits that aren't among these chunks, in the order they were made."""
+        others = set(keys)
+        return [
+            commit for key, commit in self._lines().items() if key not in others and self._is_whole(commit)
+        ]
 
     def commit(self, commit: Commit) -> None:
         """Append one line and flush it; from here on the chunk is done."""
         append_line(self._path, asdict(commit), sync=True)
+
+    def _lines(self) -> dict[str, Commit]:
+        return {line["key"]: Commit(**line) for line in read_lines(self._path) if "key" in line}
 
     def _is_whole(self, commit: Commit) -> bool:
         part = self.part(commit.key)

@@ -1,7 +1,7 @@
 """The plan: which companies go into which chunk, what each chunk is called, and which are done already.
 
-Companies stand in the order of their ids and are cut into chunks of equal size. A chunk's key is a digest of
-everything its result depends on: the companies in it, the recipient index, the parameters that matter to
+Companies stand in the order of their names and are cut into chunks of equal size. A chunk's key is a digest
+of everything its result depends on: the companies in it, the recipient index, the parameters that matter to
 matching, the code that matches, the versions of the libraries that decide. So a chunk may be reused whenever
 its key is known, whoever made it, and never when anything that matters has changed.
 """
@@ -54,7 +54,7 @@ def plan_chunks(companies: Path, params: Params, workers: int, depends_on: dict[
     Parameters
     ----------
     companies
-        Parquet of the contract `companies`, in the order of their ids.
+        Parquet of the contract `companies`, in the order that `collapse_awards` gives them.
     params
         `compute.chunk_companies` and `limits.memory_mb` decide the size.
     workers

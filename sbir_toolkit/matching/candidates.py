@@ -75,7 +75,13 @@ class Candidates:
 
 
 def find_candidates(
-    index: RecipientIndex, names: Names, places: Places, wanted: Flags, params: Matching
+    index: RecipientIndex,
+    names: Names,
+    places: Places,
+    wanted: Flags,
+    params: Matching,
+    *,
+    everywhere: Flags | bool = False,
 ) -> Candidates:
     """Find the recipients worth a closer look for each company.
 
@@ -89,6 +95,8 @@ def find_candidates(
     wanted : bool array of shape (companies,)
         Which companies to look for.
     params : Matching
+    everywhere : bool array of shape (companies,), or False
+        Which of them to look for by all routes, whatever the first ones find: what they find may not count.
 
     Returns
     -------
@@ -108,8 +116,9 @@ def find_candidates(
     same_words = _with_recipients(
         index, names, places, query=query, name=name, score=np.full(len(query), _SAME_WORDS)
     )
-    is_settled = ~wanted
+    is_settled = np.zeros(len(wanted), bool)
     is_settled[exact.pairs.company[exact.pairs.level >= _CITY]] = True
+    is_settled = ~wanted | (is_settled & ~np.asarray(everywhere))
     open_names = np.flatnonzero(~is_settled[names.owner])
     query, name, score = find_by_words(index, names, open_names, params)
     by_words = _with_recipients(index, names, places, query=query, name=name, score=score)

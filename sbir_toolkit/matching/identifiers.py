@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from sbir_toolkit.matching.candidates import Candidates, pairs_with_rows
 from sbir_toolkit.matching.evidence import measure_pairs
-from sbir_toolkit.matching.index import RecipientIndex
+from sbir_toolkit.matching.index import RecipientIndex, duns_numbers
 from sbir_toolkit.matching.names import Names
 from sbir_toolkit.matching.places import LEVELS, Places
-from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand
+from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, hash_strings
 
 # In natural-log units: the chance that a recipient named by an identifier is the right one, by what else
 # is known. They
@@ -85,6 +86,11 @@ class Hits:
         return np.where(self.row >= 0, sure, 0.0)
 
 
+def read_identity(uei: pa.Array, duns: pa.Array) -> Identity:
+    """Read UEI and DUNS, text with nulls, as numbers."""
+    return Identity(hash_strings(uei), duns_numbers(duns))
+
+
 def match_identifiers(index: RecipientIndex, names: Names, places: Places, identity: Identity) -> Hits:
     """Find the recipient that each company's identifiers name.
 
@@ -100,7 +106,7 @@ def match_identifiers(index: RecipientIndex, names: Names, places: Places, ident
         Where UEI and DUNS name different recipients, the one that name or place don't contradict, the UEI's
         before the DUNS's.
     """
-    company, row, is_uei = _look_up(index, identity)
+    company, row, is_uei = look_up(index, identity)
     name, place, is_contradicted = _weigh(index, names, places, company, row)
     is_far = place < 0
     is_conflict = is_contradicted & is_far
@@ -118,16 +124,16 @@ def match_identifiers(index: RecipientIndex, names: Names, places: Places, ident
     return hits
 
 
-def weigh_differing(index: RecipientIndex, identity: Identity, pairs: Candidates) -> Floats:
-    """Weigh, in natural-log units, that a candidate has another identifier; 0 where either has none."""
-    weight = np.zeros(len(pairs))
-    for ours, theirs in ((identity.uei, index["row_uei"]), (identity.duns, index["row_duns"])):
-        one, other = ours[pairs.company], theirs[pairs.row]
-        weight = np.where((one != 0) & (other != 0) & (one != other), _DIFFERS, weight)
-    return weight
+def look_up(index: RecipientIndex, identity: Identity) -> tuple[Ints, Ints, Flags]:
+    """Find every recipient that has a company's UEI or DUNS.
 
-
-def _look_up(index: RecipientIndex, identity: Identity) -> tuple[Ints, Ints, Flags]:
+    Returns
+    -------
+    company, row : int64 arrays
+        Position of the company and row of the recipient, by company, the UEI's before the DUNS's.
+    is_uei : bool array
+        Whether they share the UEI; otherwise it is the DUNS.
+    """
     companies, rows, flags = [], [], []
     for kind, keys in (("uei", identity.uei), ("duns", identity.duns)):
         known = np.flatnonzero(keys != 0)
@@ -139,6 +145,15 @@ def _look_up(index: RecipientIndex, identity: Identity) -> tuple[Ints, Ints, Fla
     company, row, is_uei = (np.concatenate(parts) for parts in (companies, rows, flags))
     order = np.lexsort((row, ~is_uei, company))
     return company[order], row[order], is_uei[order]
+
+
+def weigh_differing(index: RecipientIndex, identity: Identity, pairs: Candidates) -> Floats:
+    """Weigh, in natural-log units, that a candidate has another identifier; 0 where either has none."""
+    weight = np.zeros(len(pairs))
+    for ours, theirs in ((identity.uei, index["row_uei"]), (identity.duns, index["row_duns"])):
+        one, other = ours[pairs.company], theirs[pairs.row]
+        weight = np.where((one != 0) & (other != 0) & (one != other), _DIFFERS, weight)
+    return weight
 
 
 def _weigh(

@@ -20,12 +20,12 @@ import pyarrow as pa
 from sbir_toolkit.matching.candidates import Candidates, find_candidates
 from sbir_toolkit.matching.decide import Choice, choose, decide, same_firm
 from sbir_toolkit.matching.evidence import measure_pairs
-from sbir_toolkit.matching.identifiers import Hits, Identity, match_identifiers, weigh_differing
-from sbir_toolkit.matching.index import RecipientIndex, duns_numbers
+from sbir_toolkit.matching.identifiers import Hits, match_identifiers, read_identity, weigh_differing
+from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.model import Matrix, best_of_each, compete, make_terms, sum_groups, weigh
 from sbir_toolkit.matching.names import read_names
 from sbir_toolkit.matching.places import LEVELS, read_places
-from sbir_toolkit.matching.texts import Flags, Floats, Ints, hash_strings
+from sbir_toolkit.matching.texts import Flags, Floats, Ints
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
 from sbir_toolkit.tables import COMPANIES, COMPANY_MATCHES
@@ -35,7 +35,9 @@ _UNPLACED = LEVELS.index("unknown")
 _OTHER_NAME = 0.2
 
 
-def match_companies(companies: pd.DataFrame, index: RecipientIndex, params: Matching) -> pd.DataFrame:
+def match_companies(
+    companies: pd.DataFrame, index: RecipientIndex, params: Matching, masked: Ints | None = None
+) -> pd.DataFrame:
     """Find each company's recipient.
 
     Parameters
@@ -44,6 +46,8 @@ def match_companies(companies: pd.DataFrame, index: RecipientIndex, params: Matc
         As the contract `companies` says.
     index : RecipientIndex
     params : Matching
+    masked : int64 array of shape (n, k), optional
+        As for `match_blocks`.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def match_companies(companies: pd.DataFrame, index: RecipientIndex, params: Matc
         As the contract `company_matches` says, in the order of `companies`. What a company gets doesn't
         depend on the other ones.
     """
-    frames = [_result(block, index, params) for block in match_blocks(companies, index, params)]
+    frames = [_result(block, index, params) for block in match_blocks(companies, index, params, masked)]
     return pd.concat(frames, ignore_index=True)[COMPANY_MATCHES.names]
 
 
@@ -97,8 +101,8 @@ def match_blocks(
         As the contract `companies` says.
     index : RecipientIndex
     params : Matching
-    masked : int64 array of shape (n,), optional
-        For each company the row of a recipient to keep from it, with all other recipients of that firm; -1:
+    masked : int64 array of shape (n, k), optional
+        For each company the rows of recipients to keep from it, with all other recipients of their firms; -1:
         none.
 
     Yields
@@ -119,13 +123,18 @@ def _match_block(
         column = {name: companies.column(name).combine_chunks() for name in COMPANIES.names[:-1]}
         names = read_names(column["company"])
         places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
-        identity = Identity(hash_strings(column["uei"]), duns_numbers(column["duns"]))
+        identity = read_identity(column["uei"], column["duns"])
     with phase("identifiers", rows=companies.num_rows):
         hits = match_identifiers(index, names, places, identity)
     with phase("candidates") as span:
-        pairs = find_candidates(index, names, places, (hits.row < 0) | hits.is_conflict, params)
-        if masked is not None:
-            is_hidden = same_firm(index, pairs.row, masked[pairs.company])
+        wanted = (hits.row < 0) | hits.is_conflict
+        masked = np.full((companies.num_rows, 0), -1) if masked is None else masked
+        everywhere: Flags = np.any(masked >= 0, axis=1)
+        pairs = find_candidates(index, names, places, wanted, params, everywhere=everywhere)
+        if masked.size:
+            is_hidden = np.zeros(len(pairs), bool)
+            for rows in masked.T:
+                is_hidden |= same_firm(index, pairs.row, rows[pairs.company])
             pairs = pairs.take(np.flatnonzero(~is_hidden))
         span.rows = len(pairs)
     with phase("score", rows=len(pairs)):

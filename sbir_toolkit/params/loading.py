@@ -22,7 +22,19 @@ from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.params.performance import Performance
 from sbir_toolkit.params.quality import Quality, default_gates
 from sbir_toolkit.params.section import Section, lay_over
-from sbir_toolkit.params.work import Accuracy, Compute, Limits, Matching, Pipeline, Source, Synthetic
+from sbir_toolkit.params.work import (
+    FILE_PARAMETERS,
+    Accuracy,
+    Compute,
+    Limits,
+    Matching,
+    Pipeline,
+    Source,
+    Synthetic,
+)
+
+# What a person writes there is a sentence with a colon in it, which YAML would take for something else.
+_SENTENCES = "quality.overrule."
 
 
 class Params(Section):
@@ -137,13 +149,13 @@ def _apply(values: dict[str, Any], override: str) -> None:
             )
         )
     try:
-        value = yaml.safe_load(text) if text else None
+        value = text if key.startswith(_SENTENCES) else yaml.safe_load(text) if text else None
     except yaml.YAMLError as wrong:
         raise ParameterError(
             explain("the value of an override isn't YAML", where=f"-p {override}", got=wrong)
         ) from wrong
     *parents, last = key.split(".")
-    if last == "path" and isinstance(value, str) and "://" not in value:
+    if key in FILE_PARAMETERS.values() and isinstance(value, str) and "://" not in value:
         value = str(Path(value).expanduser().absolute())
     target = values
     for parent in parents:

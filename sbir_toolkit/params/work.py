@@ -6,6 +6,16 @@ from pydantic import Field, model_validator
 
 from sbir_toolkit.params.section import Section, Share
 
+FILE_PARAMETERS = {
+    "awards": "awards.path",
+    "recipients": "recipients.path",
+    "overrides": "matching.overrides",
+    "labels": "accuracy.labels",
+}
+"""The parameter that names each input's file; results depend on the file's content, not on its name."""
+OPTIONAL_FILES = ("overrides", "labels")
+"""Inputs that needn't be there: what people said."""
+
 
 class Source(Section):
     """Where one input comes from."""
@@ -74,6 +84,9 @@ class Matching(Section):
     max_word_postings: int = Field(
         2_000, ge=1, description="A word in more names than this finds no candidates."
     )
+    overrides: str | None = Field(
+        None, description="Review list, filled in: CSV or .xlsx, relative to the project. Null: none."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Matching:
@@ -86,8 +99,16 @@ class Accuracy(Section):
     """How the matching is checked against companies whose identifier is hidden."""
 
     sample_companies: int = Field(4_000, ge=1, description="Companies whose identifiers are hidden.")
-    decoys: int = Field(1_000, ge=1, description="Invented companies that nobody should be linked to.")
-    seed: int = Field(7, ge=0, description="Seed of the sample.")
+    decoys: int = Field(
+        1_000,
+        ge=1,
+        description="Companies in each smaller trial: invented, moved, recipients for themselves.",
+    )
+    label_sample: int = Field(300, ge=0, description="Pairs drawn for a person to label, blind.")
+    labels: str | None = Field(
+        None, description="The label sample filled in, CSV or XLSX; relative to the project. Null: none."
+    )
+    seed: int = Field(7, ge=0, description="Seed of all samples.")
 
 
 class Pipeline(Section):

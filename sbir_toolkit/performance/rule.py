@@ -4,7 +4,8 @@ Times on a shared machine scatter by several percent, come in bursts, and some h
 takes a distribution for granted. The rule goes through the series in the order of time.
 
 1. The first runs are the *baseline*. It grows to `baseline_runs` and then stays as it is, until a person
-   accepts a change; a slow creep isn't swallowed by it.
+   accepts a change; a slow creep isn't swallowed by it. While it holds fewer than nine, runs that took less
+   are taken in and nothing is suspected of having improved: the machine may have been busy at first.
 2. A run, or the mean of the last two, or the median of the last three, outside a narrow fence around the
    baseline's median is a *suspect*. Every sixth run or so is one by chance, so it proves nothing.
 3. What is measured after the suspect is looked at when there are 3, 6, 12, 24 and 40 of it. The change is
@@ -42,6 +43,7 @@ _FIRST_TEST = 6
 _LARGE_TEST = 5
 _LARGE = 3
 _LARGE_LEVEL = 0.005
+_SETTLED = 9
 _LOWEST_SIGMA = 0.005
 _MAD_TO_SIGMA = 1.4826
 _NEWEST = 3
@@ -158,7 +160,8 @@ class Watch:
         away = [self._newest[-1], float(np.mean(self._newest[-2:])), float(np.median(self._newest))]
         for count, moved in enumerate((value - centre for value in away), start=1):
             reach = self.performance.suspect_sigmas * sigma / math.sqrt(count)
-            if len(self._newest) >= count and abs(moved) > max(reach, self._least / 2):
+            is_settled = moved > 0 or len(self._baseline) >= _SETTLED
+            if len(self._newest) >= count and abs(moved) > max(reach, self._least / 2) and is_settled:
                 self._sign = math.copysign(1.0, moved)
                 return True
         return False

@@ -22,7 +22,7 @@ from sbir_toolkit.tables import TABLES
 
 
 def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
-    """Check every table that a stage declares.
+    """Check every table and file that a stage declares.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
     Raises
     ------
     ContractError
-        When a table is missing, unreadable, breaks its contract, or the sums don't add up.
+        When a table or file is missing, unreadable, breaks its contract, or the sums don't add up.
     """
     outputs = {}
     for name in stage.writes:
@@ -47,6 +47,12 @@ def check_outputs(stage: Stage, run: RunFolder) -> dict[str, dict[str, Any]]:
             )
         rows = TABLES[name].check_file(path)
         outputs[name] = {"rows": rows, "digest": digest_file(path), "bytes": path.stat().st_size}
+    for name in stage.files:
+        path = run.path / "reports" / name
+        if not path.exists():
+            raise ContractError(
+                explain(f"the stage '{stage.name}' didn't write the file '{name}'", where=path)
+            )
     check_sums(stage, run)
     return outputs
 
@@ -72,12 +78,16 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        `is_complete`, `missing` (what isn't there, and why), and `outputs`, one entry for each required
-        table.
+        `is_complete`, `missing` (what isn't there, and why), `outputs`, one entry for each required table,
+        `overrides`, how many decisions of people were laid over the matches, by kind, and what a reader must
+        know of the outputs: `degraded` (why they bear a mark), `quarantined` (the gates that set awards
+        aside), and `overruled` (the gates that failed and were let pass, by whom and why).
     """
     outputs, missing = [], []
     for stage in pipeline.stages:
         facts = record["stages"][stage.name]
+        if facts["status"] == "skipped" and facts.get("held_by"):
+            continue  # its condition isn't met, so nothing is required of it
         if facts["status"] not in ENDED_WELL:
             missing += [
                 {"table": table, "stage": stage.name, "why": f"{facts['status']}: {facts['reason']}"}
@@ -88,7 +98,25 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
             {"table": table, "stage": stage.name, "rows": made["rows"], "digest": made["digest"]}
             for table, made in facts["outputs"].items()
         ]
-    return {"is_complete": not missing, "missing": missing, "outputs": outputs}
+    decided = {
+        name.removeprefix("overrides_"): int(count)
+        for name, count in record["metrics"].items()
+        if name.startswith("overrides_")
+    }
+    gates = record["gates"]
+    return {
+        "is_complete": not missing,
+        "missing": missing,
+        "outputs": outputs,
+        "overrides": decided,
+        "degraded": list(record["marks"]),
+        "quarantined": [gate["gate"] for gate in gates if gate["action"] == "quarantine"],
+        "overruled": [
+            {name: gate[name] for name in ("gate", "overruled", "value", "threshold", "reason")}
+            for gate in gates
+            if gate["overruled"]
+        ],
+    }
 
 
 def _check_sum(rule: str, stage: Stage, run: RunFolder, recorded: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sbir_toolkit.params import FILE_PARAMETERS
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder
 from sbir_toolkit.pipeline.setup import Setup
@@ -105,7 +106,7 @@ def stage_key(stage: Stage, setup: Setup, tables: Mapping[str, str], run_id: str
         "notebook": digest_notebook(setup.pipeline.folder / stage.notebook),
         "declaration": digest_value([stage.writes, stage.conserves]),
         "code": code_digest(*stage.rooms),
-        "parameters": {key: setup.params.lookup(key) for key in stage.uses},
+        "parameters": {key: _without_files(key, setup.params.lookup(key)) for key in stage.uses},
         "libraries": library_versions(DECIDING_LIBRARIES),
         **{f"input {name}": setup.inputs[name] for name in stage.inputs},
         **{f"table {name}": tables[name] for name in stage.reads},
@@ -163,6 +164,12 @@ class ResultStore:
 
     def _path(self, stage: str, key: str) -> Path:
         return self._folder / stage / f"{key.removeprefix('sha256:')[:32]}.json"
+
+
+def _without_files(section: str, values: Any) -> Any:
+    # A file counts by its content, as an input of the stage that reads it, and not by its name.
+    files = {key.rpartition(".")[2] for key in FILE_PARAMETERS.values() if key.startswith(f"{section}.")}
+    return {name: value for name, value in values.items() if name not in files} if files else values
 
 
 def _parse(values: dict[str, Any]) -> StoredResult:

@@ -1,7 +1,8 @@
 """The matcher alone: two files in, one table of matches out, no notebooks.
 
 The same readers, the same enrichment and the same store as in the pipeline, so a match made here is byte for
-byte the one that a run makes, and the index that one of them built serves the other.
+byte the one that a run makes. The recipients go from their file straight into the index; records of theirs
+that could not be used are kept with their reasons in the store, `recipients/*/recipient_rejects.parquet`.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment import Enriched, link_awards, prepare_index
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids
+from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
 from sbir_toolkit.matching import Explanation, explain_match, open_index
-from sbir_toolkit.params import Params, Source
+from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
 from sbir_toolkit.pipeline.setup import digest_input
-from sbir_toolkit.sources import Loaded, load_awards, load_recipients
+from sbir_toolkit.reports.spreadsheets import ReviewFiles, write_review
+from sbir_toolkit.sources import Loaded, load_awards, stream_recipients
 from sbir_toolkit.storage import atomic_path, digest_value, locked, read_json, write_json
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
@@ -38,14 +40,19 @@ class Matched:
     awards: Loaded
     recipients: str
     enriched: Enriched
+    unused: tuple[str, ...] = ()
+    review: ReviewFiles | None = None
 
     def __repr__(self) -> str:
         rejects = _rejects_of(self.out)
-        parts = f"{self.awards!r}\n{self.recipients}\n{self.enriched!r}"
-        return f"{parts}\nmatches: {self.out}\nrejected records: {rejects}"
+        lines = [f"{self.awards!r}\n{self.recipients}\n{self.enriched!r}", *self.unused]
+        lines += [f"matches: {self.out}\nrejected records: {rejects}"]
+        return "\n".join([*lines, repr(self.review)] if self.review else lines)
 
 
-def match_awards(awards: Path, recipients: Path, out: Path, params: Params, store: Path) -> Matched:
+def match_awards(
+    awards: Path, recipients: Path, out: Path, params: Params, store: Path, *, review: Path | None = None
+) -> Matched:
     """Match a file of awards to a file of recipients.
 
     Parameters
@@ -60,6 +67,8 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
     store
         Where the recipient index and committed chunks are kept for the next time. While the recipients' file
         is the same, it isn't read again.
+    review
+        Where the review list goes, when it is wanted: a name that ends in .xlsx; the same as CSV beside it.
 
     Returns
     -------
@@ -71,28 +80,35 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
     InputError
         When a file can't be read or isn't what it should be.
     ParameterError
-        When `out` doesn't end in .parquet.
+        When `out` doesn't end in .parquet, or `review` in .xlsx.
     """
-    if out.suffix != ".parquet":
-        expected = "a name that ends in .parquet"
-        raise ParameterError(
-            explain_error("the matches are written as Parquet", where=out, expected=expected, got=out.name)
+    _require_ending(out, ".parquet", "the matches are written as Parquet")
+    if review is not None:
+        _require_ending(review, ".xlsx", "the review list is written as a workbook")
+    with ThreadPoolExecutor(2) as threads:
+        digests = [
+            threads.submit(digest_input, awards, "awards", params.awards, todo="name SBIR.gov's CSV file"),
+            threads.submit(
+                digest_input, recipients, "recipients", params.recipients, todo="name a file of recipients"
+            ),
+        ]
+        awards_key, recipients_key = (
+            digest_value(
+                {
+                    "input": digest.result(),
+                    "told": source.model_dump(mode="json", exclude={"path"}),
+                    "code": code_digest("sources", "matching"),
+                    "libraries": library_versions(DECIDING_LIBRARIES),
+                }
+            )
+            for digest, source in zip(digests, (params.awards, params.recipients), strict=True)
         )
-    made_from = {
-        "awards": digest_input(awards, "awards", params.awards, todo="name SBIR.gov's CSV file"),
-        "recipients": digest_input(
-            recipients, "recipients", params.recipients, todo="name a file of recipients"
-        ),
-        "told": [_told(params.awards), _told(params.recipients)],
-        "code": code_digest("sources", "matching"),
-        "libraries": library_versions(DECIDING_LIBRARIES),
-    }
-    work = store / "files" / digest_value(made_from)[7:23]
+    work = store / "files" / digest_value([awards_key, recipients_key])[7:23]
     with locked(work.with_suffix(".lock"), "these two files", wait_s=_WAIT_S):
         # The two files have nothing to do with each other, and reading releases the interpreter.
         with ThreadPoolExecutor(1) as beside:
             reading = beside.submit(load_awards, awards, work, params.limits, params.awards)
-            index, told = _find_index(recipients, made_from, work, store, params)
+            index, told = _find_index(recipients, recipients_key, store, params)
             read_awards = reading.result()
         linked = link_awards(work / "awards.parquet", index, work, store, params)
         for source, target in (
@@ -101,30 +117,39 @@ def match_awards(awards: Path, recipients: Path, out: Path, params: Params, stor
         ):
             with atomic_path(target) as temporary:
                 shutil.copyfile(source, temporary)
+        unused = tuple(_list_unused(linked.tables.overrides))
+        files = None
+        if review is not None:
+            read_rows = params.limits.read_rows
+            write_questions(work / "awards.parquet", linked.tables, open_index(index), batch_rows=read_rows)
+            questions = pq.read_table(linked.tables.review_candidates).to_pandas()
+            files = write_review(questions, review.parent, review.stem)
         shutil.rmtree(work)
-    return Matched(out, read_awards, told, linked)
+    return Matched(out, read_awards, told, linked, unused, files)
 
 
-def _find_index(
-    recipients: Path, made_from: dict[str, Any], work: Path, store: Path, params: Params
-) -> tuple[Path, str]:
-    # A note in the store says which index a file was read into, so a known file needn't be read to find it.
-    key = digest_value({**made_from, "awards": "", "postings": params.matching.max_word_postings})[7:23]
-    note = store / "recipients" / f"{key}.json"
-    if note.exists():
-        known = read_json(note)
-        index = store / "index" / known["index"]
-        if index.exists():
-            return index, known["told"]
-    loaded = load_recipients(recipients, work, params.limits, params.recipients)
-    index = prepare_index(work / "recipients.parquet", store, params)
-    write_json(note, {"index": index.name, "told": repr(loaded)})
-    return index, repr(loaded)
+def _find_index(recipients: Path, key: str, store: Path, params: Params) -> tuple[Path, str]:
+    # The recipients go from the file into the index, and are read only when there is none, or no note of what
+    # was found when they were read.
+    folder = store / "recipients" / key[7:23]
+    reading = stream_recipients(recipients, folder, params.limits, params.recipients)
+    index = prepare_index(reading, store, params, content=key)
+    note = folder / "told.json"
+    if not note.exists():
+        write_json(note, repr(reading.finish()))
+    return index, read_json(note)
 
 
-def _told(source: Source) -> dict[str, Any]:
-    """What the parameters say about an input, but for where it is."""
-    return source.model_dump(mode="json", exclude={"path"})
+def _require_ending(path: Path, ending: str, what: str) -> None:
+    if path.suffix != ending:
+        raise ParameterError(
+            explain_error(what, where=path, expected=f"a name that ends in {ending}", got=path.name)
+        )
+
+
+def _list_unused(overrides: Path) -> list[str]:
+    unused = pq.read_table(overrides, filters=[("status", "=", "unused")]).to_pylist()
+    return [f"override in row {one['row']} not used ({one['company']}): {one['reason']}" for one in unused]
 
 
 def _rejects_of(out: Path) -> Path:

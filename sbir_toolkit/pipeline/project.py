@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sbir_toolkit.errors import ParameterError, explain
-from sbir_toolkit.params import Params
+from sbir_toolkit.params import FILE_PARAMETERS, OPTIONAL_FILES, Params
 from sbir_toolkit.storage import locked
 from sbir_toolkit.versions import code_digest
 
 OUTPUTS_VARIABLE = "SBIR_OUTPUTS"
+OVERRIDES = "overrides"
 _MARK = Path("notebooks") / "pipeline.yml"
 _SYNTHESIS_WAIT_S = 900.0
 
@@ -128,10 +129,17 @@ def is_synthetic(params: Params) -> bool:
 
 def input_path(project: Project, params: Params, name: str) -> Path:
     """Where an input is: the named file, or the synthetic one, which may not be made yet."""
-    if is_synthetic(params):
+    if name not in OPTIONAL_FILES and is_synthetic(params):
         return _synthetic_folder(project, params) / f"{name}.csv"
-    path = Path(str(params.lookup(f"{name}.path")))
-    return path if path.is_absolute() else project.root / path
+    return project.root / str(params.lookup(FILE_PARAMETERS[name]))
+
+
+def with_overrides(project: Project, params: Params) -> Params:
+    """Give the parameters with the overrides' file named so that it is found from anywhere."""
+    if params.matching.overrides is None:
+        return params
+    path = str(input_path(project, params, OVERRIDES))
+    return params.model_copy(update={"matching": params.matching.model_copy(update={OVERRIDES: path})})
 
 
 def make_synthetic_input(project: Project, params: Params) -> bool:

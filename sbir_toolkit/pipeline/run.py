@@ -153,6 +153,7 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
                 "status": "pending",
                 "notebook": stage.notebook,
                 "needs": setup.pipeline.before(stage),
+                "files": [f"reports/{name}" for name in stage.files],
                 "reason": "",
             }
             for stage in setup.pipeline.stages
@@ -160,6 +161,9 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
         "totals": {},
         "metrics": {},
         "gates": [],
+        "marks": [],
+        "notices": [],
+        "decisions": [],
         "way_out": "",
         "alerts": [],
         "certificate": None,

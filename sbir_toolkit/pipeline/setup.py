@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sbir_toolkit.errors import InputError, explain
-from sbir_toolkit.params import Params, Source
+from sbir_toolkit.params import FILE_PARAMETERS, OPTIONAL_FILES, Params, Source
 from sbir_toolkit.pipeline.project import Project, input_path, is_synthetic, make_synthetic_input
 from sbir_toolkit.pipeline.stages import Pipeline, load_pipeline
 from sbir_toolkit.sources import find_files
 from sbir_toolkit.storage import digest_file, digest_value
+
+NO_FILE = "none"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Setup:
     Parameters
     ----------
     inputs
-        Digest of each input file; one that isn't made yet is missing.
+        Digest of each input file; one that isn't made yet is missing, one that needn't be there "none".
     """
 
     project: Project
@@ -58,11 +60,13 @@ def make_setup(project: Project, params: Params, *, say: Callable[[str], None] |
 
 
 def _digest(project: Project, params: Params, name: str) -> str | None:
+    key = FILE_PARAMETERS[name]
     path = input_path(project, params, name)
-    if params.lookup(f"{name}.path") is None and not path.exists():
-        return None
-    source = Source.model_validate(params.lookup(name))
-    return digest_input(path, name, source, todo=f"name it with -p {name}.path=FILE, or in a parameters file")
+    is_optional = name in OPTIONAL_FILES
+    if params.lookup(key) is None and (is_optional or not path.exists()):
+        return NO_FILE if is_optional else None
+    source = Source() if is_optional else Source.model_validate(params.lookup(name))
+    return digest_input(path, name, source, todo=f"name it with -p {key}=FILE, or in a parameters file")
 
 
 def digest_input(path: Path, name: str, source: Source, *, todo: str) -> str:

@@ -29,7 +29,7 @@ from sbir_toolkit.pipeline.run import (
     owning,
     run_params,
 )
-from sbir_toolkit.pipeline.setup import Setup, make_setup
+from sbir_toolkit.pipeline.setup import NO_FILE, Setup, make_setup
 from sbir_toolkit.pipeline.stages import Stage
 from sbir_toolkit.storage import append_line, read_json, read_lines
 
@@ -136,6 +136,7 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
                 "digest": digest,
             }
             for name, digest in setup.inputs.items()
+            if digest != NO_FILE
         },
     )
     publish_index(setup.project)
@@ -182,9 +183,11 @@ def _source_key(stage: Stage, setup: Setup) -> str:
 
 
 def _why_nothing(plan: Plan) -> str:
-    held_up = [planned for planned in plan.stages if planned.is_blocked]
+    held_up = [planned for planned in plan.stages if planned.held_up]
     words = "inputs, parameters, notebooks, code and libraries are the same (--fresh runs it all the same)"
-    return words + "".join(f"\n{planned.stage} stays blocked: {planned.reason}" for planned in held_up)
+    return words + "".join(
+        f"\n{planned.stage} stays {planned.held_up}: {planned.reason}" for planned in held_up
+    )
 
 
 def _wanted(record: dict[str, Any]) -> frozenset[str] | None:

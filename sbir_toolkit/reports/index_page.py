@@ -79,10 +79,13 @@ def write_run_page(folder: Path, run: Run) -> Path:
         strip=_strip(run),
         stages=[_describe_stage(folder, name, stage) for name, stage in (run.get("stages") or {}).items()],
         gates=list(run.get("gates") or []),
+        notices=list(run.get("notices") or []),
+        decisions=[entry for entry in run.get("decisions") or [] if entry["gate"]],
         alerts=list(run.get("alerts") or []),
         inputs=[(name, _input_facts(value)) for name, value in (run.get("inputs") or {}).items()],
         metrics=[(name, format_metric(name, value)) for name, value in _sorted(run.get("metrics"))],
         certificate=list(certificate.get("outputs") or []),
+        overrides=certificate.get("overrides") or {},
         is_complete=bool(certificate.get("is_complete")),
         is_running=run.get("status") == "running",
         style=_style(),
@@ -137,6 +140,11 @@ def _describe_stage(folder: Path, name: str, stage: Mapping[str, Any], *, prefix
         "status": status,
         "kind": BADGES.get(status, "idle"),
         "link": prefix + quote(report) if is_there else "",
+        "files": [
+            (Path(file).name, prefix + quote(file))
+            for file in stage.get("files") or []
+            if (folder / file).is_file()
+        ],
         "elapsed": format_seconds(stage.get("elapsed_s")),
         "cpu": format_seconds(stage.get("cpu_s")),
         "peak": format_bytes(stage.get("peak_bytes")),

@@ -153,4 +153,24 @@ def _read(column: str, text: pa.Array) -> tuple[pa.Array, Counter[str]]:
     return result, Counter({kind: values.count_lost(text, result)})
 
 
-_KIND = loading.Kind(AWARD_FORMAT, tables.AWARDS, tables.AWARD_REJECTS, _AwardNormaliser, group_rows=16_000)
+_KIND = loading.Kind(
+    AWARD_FORMAT,
+    tables.AWARDS,
+    tables.AWARD_REJECTS,
+    _AwardNormaliser,
+    repeating=[
+        *(
+            "agency",
+            "branch",
+            "phase",
+            "program",
+            "solicitation_number",
+            "topic_code",
+            "city",
+            "state",
+            "zip5",
+        ),
+        *("solicitation_year", "award_year", "employees"),
+        *(column.name for column in tables.AWARDS.columns if column.dtype == "date"),
+    ],
+)

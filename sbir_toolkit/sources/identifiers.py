@@ -18,15 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sbir_toolkit.sources.values import map_distinct, text_bytes
+from sbir_toolkit.sources.values import look_up, map_distinct, text_bytes, trim_text
 
 Column = TypeVar("Column", pa.Array, "pd.Series[str]")
 
 _UEI_LENGTH = 12
 _JUNK_DUNS = (*(str(digit) * 9 for digit in range(10)), "123456789")
-_IS_UEI_CHARACTER = np.isin(
-    np.arange(256), np.frombuffer(b"0123456789ABCDEFGHJKLMNPQRSTUVWXYZ", dtype=np.uint8)
-)
+_IS_UEI_CHARACTER = bytes(code in b"0123456789ABCDEFGHJKLMNPQRSTUVWXYZ" for code in range(256))
+_LAST_DIGITS = [bytes(code * position % 10 for code in range(256)) for position in range(1, _UEI_LENGTH)]
 
 
 def normalise_uei(values: Column) -> Column:
@@ -155,7 +154,7 @@ def take_text(values: Column) -> pa.Array:
         array = values.cast(pa.string())
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    return pc.utf8_trim_whitespace(array)
+    return trim_text(array)
 
 
 def give_back(values: Column, result: pa.Array) -> Column:
@@ -167,15 +166,17 @@ def give_back(values: Column, result: pa.Array) -> Column:
     return cast(Column, result)
 
 
-def _are_ueis(characters: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Tell which rows of 12 characters are UEIs."""
-    is_digit = (characters >= ord("0")) & (characters <= ord("9"))
-    is_valid = _IS_UEI_CHARACTER[characters].all(axis=1) & (characters[:, 0] != ord("0"))
-    is_valid &= ~np.any([is_digit[:, at : at + 9].all(axis=1) for at in range(4)], axis=0)
-    is_valid &= ~(is_digit[:, 0] & is_digit[:, 4])
-    positions = np.arange(1, _UEI_LENGTH)
-    sums = (characters[:, :-1].astype(np.int64) * positions % 10).sum(axis=1)
-    is_valid &= _CHECK_DIGITS[sums] == characters[:, -1].astype(np.int64) - ord("0")
+def _are_ueis(texts: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which rows of 12 characters are UEIs; judged position by position, for all rows at once."""
+    characters = np.ascontiguousarray(texts.T)
+    is_digit = characters - np.uint8(ord("0")) < 10  # what is below wraps round
+    is_valid = look_up(characters, _IS_UEI_CHARACTER).view(bool).all(axis=0) & (characters[0] != ord("0"))
+    is_valid &= ~np.any([is_digit[at : at + 9].all(axis=0) for at in range(4)], axis=0)
+    is_valid &= ~(is_digit[0] & is_digit[4])
+    sums = np.zeros(len(texts), dtype=np.uint8)
+    for row, last_digits in zip(characters, _LAST_DIGITS, strict=False):
+        sums += look_up(row, last_digits)
+    is_valid &= look_up(sums, _CHECK_DIGITS) == characters[-1] - np.uint8(ord("0"))
     return cast("NDArray[np.bool_]", is_valid)
 
 
@@ -185,7 +186,7 @@ def _check_digit(total: int) -> int:
     return total
 
 
-_CHECK_DIGITS = np.array([_check_digit(total) for total in range(100)])
+_CHECK_DIGITS = bytes(_check_digit(total) for total in range(256))
 
 
 def _mend_duns(text: str) -> str | None:

@@ -1,20 +1,22 @@
 """From batches of text to a table and its rejects, with every record accounted for.
 
-Reading, normalising and writing go on batch by batch, so memory doesn't grow with the file; one batch is
-written while the next is read. What is written depends on the records alone: the row groups of the Parquet
-files have a fixed size, whatever the batches were.
+Reading, normalising and writing go on batch by batch, so memory doesn't grow with the file. Each has a thread
+of its own and is at most one batch ahead of the next, so two cores are kept busy and the order stays the
+file's. What is written depends on the records alone: the row groups of the Parquet files have a fixed size,
+whatever the batches were.
 """
 
 from __future__ import annotations
 
 import contextlib
 import html
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,10 +30,12 @@ from sbir_toolkit.sources.batches import Batch, Fault
 from sbir_toolkit.sources.formats import Format
 from sbir_toolkit.sources.inputs import read_input
 from sbir_toolkit.sources.values import clean_text
-from sbir_toolkit.storage import parquet_writer
+from sbir_toolkit.storage import ParquetWriter, parquet_writer
 from sbir_toolkit.tables import Table
 
 Check = tuple[str, pa.Array, str]
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Loaded:
     table
         The table its records went to.
     records_read
-        Records in the file; always `rows` and all `rejected` together.
+        Records in the file; always `rows`, all `rejected` and all `merged` together.
     rows
         Records in the table.
     rejected
@@ -56,6 +60,8 @@ class Loaded:
         What was taken for granted about the file, in sentences.
     paths
         The file of each table, by the table's name; empty when nothing was written.
+    merged
+        Records that went into another record's row, counted by kind.
     """
 
     source: Path
@@ -66,6 +72,12 @@ class Loaded:
     repaired: dict[str, int]
     assumptions: list[str]
     paths: dict[str, Path] = field(default_factory=dict)
+    merged: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def own_records(self) -> int:
+        """Records that stand for themselves: always `rows` and all `rejected` together."""
+        return self.records_read - sum(self.merged.values())
 
     def __repr__(self) -> str:
         width = max(len(name) for name, _ in self._lines())
@@ -86,6 +98,7 @@ class Loaded:
         return [
             ("records read", f"{self.records_read:,}"),
             ("rows kept", f"{self.rows:,}"),
+            *((f"merged: {kind}", f"{count:,}") for kind, count in self.merged.items()),
             *((f"rejected: {reason}", f"{count:,}") for reason, count in self.rejected.items()),
             *((f"repaired: {kind}", f"{count:,}") for kind, count in self.repaired.items()),
             *(("assumed", sentence) for sentence in self.assumptions),
@@ -100,21 +113,22 @@ class Normalised:
     faults: list[Fault]
     repaired: Counter[str]
     file: str = ""
+    merged: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of input file: how it looks, where it goes, and how a batch is normalised.
 
-    `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. `group_rows`
-    go into one row group of the table; as many of them are held in memory.
+    `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. The values of
+    the columns in `repeating` come again and again, so they are stored as numbers into a list of them.
     """
 
     form: Format
     table: Table
     rejects: Table
     start: Callable[[], Callable[[Batch], Normalised]]
-    group_rows: int
+    repeating: list[str]
 
 
 def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
@@ -144,23 +158,52 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: pa
     """
     tally = _Tally(path, kind)
     paths = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
+    # The next stage reads these tables once or twice, so they are stored the quick way.
+    encoding = {"compression": "lz4", "write_statistics": False, "use_dictionary": kind.repeating}
     with contextlib.ExitStack() as stack:
-        rows, rejects = (
-            stack.enter_context(_open_groups(paths[table.name], table, kind.group_rows))
-            for table in (kind.table, kind.rejects)
+        rows = stack.enter_context(
+            parquet_writer(paths[kind.table.name], kind.table.arrow_schema, **encoding)
         )
-        writing = stack.enter_context(ThreadPoolExecutor(1))
-        written: Future[None] | None = None
-        for part in _stream(path, limits, kind, tally, source):
-            if written:
-                written.result()
-            written = writing.submit(_write, part, rows, rejects, kind)
-        if written:
-            written.result()
-        with phase("write", rows=0):
-            rows.flush()
-            rejects.flush()
+        rejects = stack.enter_context(parquet_writer(paths[kind.rejects.name], kind.rejects.arrow_schema))
+        for _ in _run_ahead(_write(_stream(path, limits, kind, tally, source), rows, rejects, kind)):
+            pass
     return tally.loaded(paths)
+
+
+class Reading:
+    """A file that is read while it is iterated over; its rows come as tables and are stored nowhere.
+
+    Parameters
+    ----------
+    path, limits, kind, source
+        As for `load`.
+    folder
+        Where the rejects go.
+    """
+
+    def __init__(
+        self, path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source
+    ) -> None:
+        self._tally = _Tally(path, kind)
+        self._parts = _stream(path, limits, kind, self._tally, source)
+        self._rejects = kind.rejects
+        self._is_read = False
+        self._paths = {kind.rejects.name: folder / f"{kind.rejects.name}.parquet"}
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        (path,) = self._paths.values()
+        with parquet_writer(path, self._rejects.arrow_schema) as rejects:
+            for part in self._parts:
+                rejects.write_table(_reject_table(part, self._rejects))
+                yield part.table
+        self._is_read = True
+
+    def finish(self) -> Loaded:
+        """Say what became of the records; a file that nobody has read yet is read first."""
+        if not self._is_read:
+            for _ in self:
+                pass
+        return self._tally.loaded(self._paths)
 
 
 def read(path: Path, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -257,6 +300,7 @@ class _Tally:
         self._rows = 0
         self._rejected: Counter[str] = Counter()
         self._repaired: Counter[str] = Counter()
+        self._merged: Counter[str] = Counter()
         self._assumptions: tuple[str, ...] = ()
 
     def add(self, batch: Batch, part: Normalised) -> None:
@@ -265,21 +309,35 @@ class _Tally:
         self._rows += part.table.num_rows
         self._rejected.update(fault.reason for fault in part.faults)
         self._repaired.update(part.repaired)
+        self._merged.update(part.merged)
         self._assumptions = batch.layout.assumptions
-        if self._records != self._rows + self._rejected.total():
+        if self._records != self._rows + self._rejected.total() + self._merged.total():
             raise InputError(
                 explain(
                     "records were lost while they were read",
                     where=self._path,
                     expected=f"{self._records} records",
-                    got=f"{self._rows} kept and {self._rejected.total()} rejected",
+                    got=f"{self._rows} kept, {self._rejected.total()} rejected, "
+                    f"{self._merged.total()} merged",
                     todo="report this; the file is not to blame",
+                )
+            )
+
+    def refuse_nothing(self) -> None:
+        """Refuse a file that turned out to have no record."""
+        if not self._records:
+            raise InputError(
+                explain(
+                    "there is not a single record in it",
+                    where=self._path,
+                    expected="at least one record",
+                    got="none",
+                    todo="check that it is the right file, or fetch it again",
                 )
             )
 
     def loaded(self, paths: dict[str, Path]) -> Loaded:
         """Give the counts, in an order that depends on nothing."""
-        none = () if self._records else ("the file has a header and no records",)
         return Loaded(
             self._path,
             self._table,
@@ -287,59 +345,62 @@ class _Tally:
             self._rows,
             dict(sorted(self._rejected.items())),
             dict(sorted(self._repaired.items())),
-            [*self._assumptions, *none],
+            list(self._assumptions),
             paths,
+            dict(sorted(self._merged.items())),
         )
-
-
-class _GroupWriter:
-    """Writes rows to a Parquet file in row groups of a fixed size."""
-
-    def __init__(self, writer: Any, schema: pa.Schema, rows: int) -> None:
-        self._rows = rows
-        self._writer = writer
-        self._waiting = schema.empty_table()
-
-    def write(self, table: pa.Table) -> None:
-        self._waiting = pa.concat_tables([self._waiting, table])
-        while self._waiting.num_rows >= self._rows:
-            self._writer.write_table(self._waiting.slice(0, self._rows).combine_chunks())
-            self._waiting = self._waiting.slice(self._rows)
-
-    def flush(self) -> None:
-        if self._waiting.num_rows:
-            self._writer.write_table(self._waiting.combine_chunks())
-
-
-@contextlib.contextmanager
-def _open_groups(path: Path, table: Table, rows: int) -> Iterator[_GroupWriter]:
-    with parquet_writer(path, table.arrow_schema) as writer:
-        yield _GroupWriter(writer, table.arrow_schema, rows)
 
 
 def _stream(
     path: Path, limits: params.Limits, kind: Kind, tally: _Tally, source: params.Source
 ) -> Iterator[Normalised]:
+    """Read and normalise batch by batch, each in a thread of its own."""
+    yield from _run_ahead(_normalise(_run_ahead(_read(path, limits, kind, source)), kind, tally))
+
+
+def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """Give what an iterator gives, in its order, while a thread of its own already makes the next one."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(list, itertools.islice(items, 1))
+        while made := coming.result():
+            coming = thread.submit(list, itertools.islice(items, 1))
+            yield made[0]
+
+
+def _read(path: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Iterator[Batch]:
     batches = read_input(path, kind.form, limits, source)
-    normalise = kind.start()
     while True:
         with phase("read") as span:
             batch = next(batches, None)
             span.rows = len(batch.rows) if batch else 0
         if batch is None:
             return
+        yield batch
+
+
+def _normalise(batches: Iterator[Batch], kind: Kind, tally: _Tally) -> Iterator[Normalised]:
+    normalise = kind.start()
+    for batch in batches:
         with phase("normalise", rows=len(batch.rows)):
             part = normalise(batch)
-        faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
-        part = Normalised(part.table, faults, batch.repaired + part.repaired, batch.file)
-        tally.add(batch, part)
+            faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
+            part = Normalised(part.table, faults, batch.repaired + part.repaired, batch.file, part.merged)
+            tally.add(batch, part)
         yield part
+    tally.refuse_nothing()
 
 
-def _write(part: Normalised, rows: _GroupWriter, rejects: _GroupWriter, kind: Kind) -> None:
-    with phase("write", rows=part.table.num_rows):
-        rows.write(part.table)
-        rejects.write(_reject_table(part, kind.rejects))
+def _write(
+    parts: Iterator[Normalised], rows: ParquetWriter, rejects: ParquetWriter, kind: Kind
+) -> Iterator[None]:
+    for part in parts:
+        with phase("write", rows=part.table.num_rows):
+            rows.write_table(part.table)
+            rejects.write_table(_reject_table(part, kind.rejects))
+        yield
+    with phase("write", rows=0):
+        rows.close()
+        rejects.close()
 
 
 def _reject_table(part: Normalised, table: Table) -> pa.Table:

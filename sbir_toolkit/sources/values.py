@@ -7,6 +7,7 @@ columns. Values that repeat a lot (dates, years, flags) are read once for each d
 from __future__ import annotations
 
 import datetime
+import functools
 import html
 import html.entities
 import itertools
@@ -21,10 +22,9 @@ from numpy.typing import NDArray
 from sbir_toolkit.sources.formats import NULL_TOKENS
 
 _LONGEST_TOKEN = max(map(len, NULL_TOKENS))
-_BEGINS_TOKEN = np.isin(
-    np.arange(256), [ord(case) for text in NULL_TOKENS for case in (text[:1] + text[:1].upper())]
-)
-_MAY_BE_BLANK = (np.arange(256) <= ord(" ")) | (np.arange(256) >= 0x80)
+_BEGINS_TOKEN = bytes(chr(code).lower() in {text[:1] for text in NULL_TOKENS} for code in range(256))
+_ENDS_TOKEN = bytes(chr(code).lower() in {text[-1:] for text in NULL_TOKENS} for code in range(256))
+_FIRST_INK, _INKS = ord("!"), 0x80 - ord("!")  # the ASCII characters that no blank begins or ends with
 _ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _ENTITY_BYTES = re.compile(_ENTITY.pattern.encode())
 _CARRIAGE_RETURN = "_x000D_"  # how Excel writes a carriage return into XML
@@ -68,11 +68,35 @@ def clean_text(values: pa.Array) -> tuple[pa.Array, int]:
     values, decoded = _decode_entities(values, offsets, codes)
     if decoded:
         offsets, codes = text_bytes(values)
-    if _has_outer_blanks(offsets, codes):
+    is_nothing = offsets[1:] == offsets[:-1]
+    suspects = np.flatnonzero(~is_nothing & _may_need_cleaning(offsets, codes))
+    texts = values.take(pa.array(suspects))
+    plain = pc.utf8_trim_whitespace(texts)
+    if not plain.equals(texts):
         values = pc.utf8_trim_whitespace(values)
-        offsets, codes = text_bytes(values)
-    is_nothing = _stand_for_nothing(values, offsets, codes)
-    return (pc.if_else(pa.array(is_nothing), None, values) if is_nothing.any() else values), decoded
+    is_token = pc.fill_null(pc.is_in(pc.ascii_lower(plain), value_set=pa.array(NULL_TOKENS)), False)
+    is_nothing[suspects] = is_token.to_numpy(zero_copy_only=False)
+    return _null_where(values, is_nothing), decoded
+
+
+def trim_text(values: pa.Array) -> pa.Array:
+    """Take the blanks off both ends of each text.
+
+    Parameters
+    ----------
+    values : pyarrow.StringArray
+        The column.
+
+    Returns
+    -------
+    pyarrow.StringArray
+        The column itself when no text has any.
+    """
+    offsets, codes = text_bytes(values)
+    has_blanks = (
+        len(codes) and (_may_be_blank(_first(offsets, codes)) | _may_be_blank(_last(offsets, codes))).any()
+    )
+    return pc.utf8_trim_whitespace(values) if has_blanks else values
 
 
 def text_bytes(values: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -96,6 +120,24 @@ def text_bytes(values: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     offsets = np.frombuffer(borders, dtype=np.int32)[values.offset : values.offset + len(values) + 1]
     codes = np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
     return offsets - offsets[0], codes
+
+
+def look_up(codes: NDArray[np.uint8], table: bytes) -> NDArray[np.uint8]:
+    """Look each byte up in a table of 256 answers; three times as fast as indexing one with them.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray of uint8
+        Of any shape.
+    table
+        The answer for each byte.
+
+    Returns
+    -------
+    numpy.ndarray of uint8
+        Of the same shape.
+    """
+    return np.frombuffer(codes.tobytes().translate(table), dtype=np.uint8).reshape(codes.shape)
 
 
 def map_distinct(values: pa.Array, function: Callable[[str], object], kind: pa.DataType) -> pa.Array:
@@ -224,33 +266,52 @@ def _find_entities(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Find the places of entities in the bytes of a whole column at once."""
     data = codes.tobytes()
     found = list(_ENTITY_BYTES.finditer(data)) if b"&" in data else []
-    if _CARRIAGE_RETURN.encode() in data:
+    if b"_" in data and _CARRIAGE_RETURN.encode() in data:  # a single byte is looked for much faster
         found += re.finditer(_CARRIAGE_RETURN.encode(), data)
     return np.array([match.start() for match in found], dtype=np.int64)
 
 
-def _has_outer_blanks(offsets: NDArray[np.int32], codes: NDArray[np.uint8]) -> bool:
-    """Tell whether some text may begin or end with a blank, judged by its first and last byte."""
+def _first(offsets: NDArray[np.int32], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give each text's first byte, and any byte for an empty text."""
+    return np.take(codes, offsets[:-1], mode="clip")
+
+
+def _last(offsets: NDArray[np.int32], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.take(codes, offsets[1:] - 1, mode="clip")
+
+
+def _may_be_blank(codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which bytes can begin or end a blank: the ASCII ones, and all that aren't ASCII."""
+    is_blank: NDArray[np.bool_] = codes - np.uint8(_FIRST_INK) >= _INKS  # what is below wraps round
+    return is_blank
+
+
+def _may_need_cleaning(offsets: NDArray[np.int32], codes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which texts may have a blank around them or be a null token, by their first and last bytes."""
     if not len(codes):
-        return False
-    first = codes[np.minimum(offsets[:-1], len(codes) - 1)]
-    last = codes[np.maximum(offsets[1:] - 1, 0)]
-    return bool(_MAY_BE_BLANK[first].any() or _MAY_BE_BLANK[last].any())
+        return np.zeros(len(offsets) - 1, dtype=bool)
+    first, last = _first(offsets, codes), _last(offsets, codes)
+    may_be_token = look_up(first, _BEGINS_TOKEN) & look_up(last, _ENDS_TOKEN)
+    is_short = offsets[1:] - offsets[:-1] <= _LONGEST_TOKEN
+    return _may_be_blank(first) | _may_be_blank(last) | (may_be_token.view(bool) & is_short)
 
 
-def _stand_for_nothing(
-    values: pa.Array, offsets: NDArray[np.int32], codes: NDArray[np.uint8]
-) -> NDArray[np.bool_]:
-    """Tell which texts are blank or a null token; only short ones that begin like a token are compared."""
-    lengths = np.diff(offsets)
-    is_nothing: NDArray[np.bool_] = lengths == 0
-    if len(codes):
-        first = codes[np.minimum(offsets[:-1], len(codes) - 1)]
-        suspects = np.flatnonzero((lengths <= _LONGEST_TOKEN) & _BEGINS_TOKEN[first] & ~is_nothing)
-        texts = pc.ascii_lower(values.take(pa.array(suspects)))
-        is_token = pc.fill_null(pc.is_in(texts, value_set=pa.array(NULL_TOKENS)), False)
-        is_nothing[suspects] = is_token.to_numpy(zero_copy_only=False)
-    return is_nothing
+def _null_where(values: pa.Array, is_nothing: NDArray[np.bool_]) -> pa.Array:
+    """Make texts null, without copying the others; a null may keep its text in the column's bytes."""
+    if not is_nothing.any():
+        return values
+    # A part of a longer column is copied: Arrow's ascii_upper misreads one whose offsets don't begin at zero.
+    if values.null_count or values.offset:
+        return pc.if_else(pa.array(is_nothing), None, values)
+    _, borders, data = values.buffers()
+    width = np.dtype(np.int32).itemsize
+    return pa.StringArray.from_buffers(
+        len(values),
+        borders.slice(values.offset * width, (len(values) + 1) * width),
+        data,
+        pa.py_buffer(np.packbits(~is_nothing, bitorder="little").tobytes()),
+        int(is_nothing.sum()),
+    )
 
 
 def _decode(text: str) -> str:
@@ -277,6 +338,7 @@ def _read_year(text: str) -> int | None:
     return year if 1970 <= year <= 2100 else None
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def _read_date(text: str) -> datetime.date | None:
     if found := _ISO_DATE.fullmatch(text):
         year, month, day = found[1], found[2], found[3]

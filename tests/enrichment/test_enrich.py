@@ -122,6 +122,21 @@ def test_second_time_nothing_is_computed(stored: tuple[Path, Path], tmp_path: Pa
     assert len(journal_lines(tmp_path / "store")) == 10
 
 
+def test_a_refreshed_file_is_matched_where_it_is_new(
+    stored: tuple[Path, Path], tmp_path: Path, undisturbed: dict[str, str], params: Params
+) -> None:
+    """Of a file that won some companies only those are matched, and the bytes are the same."""
+    table = pq.read_table(stored[0])
+    earlier = tmp_path / "earlier.parquet"
+    pq.write_table(table.take([row for row in range(table.num_rows) if row % 90 >= 20]), earlier)
+    first = enrich((earlier, stored[1]), tmp_path, params)
+    done = enrich(stored, tmp_path, params)
+    assert 0 < first.companies < done.companies
+    assert done.companies_reused == first.companies
+    assert digests(tmp_path) == undisturbed
+    assert enrich(stored, tmp_path, params).companies_reused == done.companies
+
+
 def test_changed_parameter_makes_other_chunks(
     stored: tuple[Path, Path], tmp_path: Path, params: Params
 ) -> None:

@@ -36,7 +36,7 @@ def test_figures_at_the_threshold_raise_nothing(tmp_path):
         (run_record(stages={"match": stage(peak_bytes=201_000_000)}), "peak_mb:match", 201, 200, "MB"),
     ],
 )
-def test_each_threshold_raises_its_alert(run, identity, value, threshold, unit, tmp_path):
+def test_each_threshold_raises_its_alert(run, identity, value, threshold, unit, *, tmp_path):
     """A figure above its threshold raises one alert that carries both."""
     (alert,) = alerts_of(run, tmp_path)
     assert alert["id"] == identity
@@ -47,10 +47,10 @@ def test_each_threshold_raises_its_alert(run, identity, value, threshold, unit, 
 
 def test_changes_for_the_worse_are_alerts(tmp_path):
     """A large suspect is a warning, a small one isn't told, a confirmed change is an error with its onset."""
-    slow = run_record(stages={"match": stage(elapsed_s=14.0)})
+    slow = run_record(stages={"match": stage(elapsed_s=14.0, cpu_s=10.0)})
     (suspected,) = alerts_of(slow, tmp_path, [{}] * 8)
     assert alerts_of(run_record(stages={"match": stage(elapsed_s=11.0)}), tmp_path) == []
-    (confirmed,) = alerts_of(slow, tmp_path, [{}] * 8 + [{"elapsed_s": 14.0}] * 5)
+    (confirmed,) = alerts_of(slow, tmp_path, [{}] * 8 + [{"elapsed_s": 14.0, "cpu_s": 10.0}] * 5)
     assert (suspected["id"], suspected["severity"]) == ("slowdown:match", "warning")
     assert (confirmed["id"], confirmed["severity"]) == ("slowdown:match", "error")
     assert confirmed["metrics"]["value"] == pytest.approx(0.014)

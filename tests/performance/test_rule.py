@@ -52,9 +52,14 @@ def test_confirmed_and_dated():
 
 def test_an_improvement_is_told_as_well():
     """What costs less for good is an improvement."""
-    told = judge_series([*STEADY, *(7.0 + 0.01 * i for i in range(6))], Performance())
-    assert (told.verdict, told.onset) == ("improvement", len(STEADY))
+    told = judge_series([*STEADY, 10.0, *(7.0 + 0.01 * i for i in range(6))], Performance())
+    assert (told.verdict, told.onset) == ("improvement", len(STEADY) + 1)
     assert told.change_share == pytest.approx(-0.3, abs=0.02)
+
+
+def test_a_busy_machine_at_first_makes_no_improvement():
+    """Where the first runs were disturbed, the ones after them are no improvement on them."""
+    assert verdict([*SLOW[:4], *STEADY, *STEADY, *STEADY]) == "no change"
 
 
 def test_a_wild_run_is_cleared():

@@ -9,9 +9,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sbir_toolkit import load_awards, load_recipients, match_awards, read_awards, write_synthetic
+from sbir_toolkit import (
+    load_awards,
+    load_recipients,
+    match_awards,
+    read_awards,
+    read_recipients,
+    write_synthetic,
+)
+from sbir_toolkit.cli import main
 from sbir_toolkit.errors import ParameterError, ToolkitError
-from sbir_toolkit.params import Limits, Params
+from sbir_toolkit.params import Limits, Params, load_params
 from sbir_toolkit.pipeline.match import explain_award
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder
@@ -36,6 +44,8 @@ def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_
     assert MATCHES.check_file(out) == len(awards) == matched.awards.rows
     assert matches["award_id"].tolist() == awards["award_id"].tolist()
     assert len(pd.read_parquet(tmp_path / "out.rejects.parquet")) == len(rejects) > 0
+    (kept,) = tmp_path.glob("store/recipients/*/recipient_rejects.parquet")
+    assert len(pd.read_parquet(kept)) == len(read_recipients(files.recipients)[1])
     is_rejected = matches["decision"] == "reject"
     assert (
         matches.loc[is_rejected, ["recipient_id", "recipient_name", "recipient_uei", "tier"]]
@@ -56,6 +66,34 @@ def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_
     )
     assert f"matches: {by_command}" in done.stdout
     assert digest_file(out) == digest_file(tmp_path / "b.parquet") == digest_file(by_command)
+
+
+def test_match_writes_a_review_list_and_takes_it_back(files: SyntheticFiles, tmp_path: Path) -> None:
+    """`--review` asks; filled in, the answers are applied, and one that fits nothing is said."""
+    words = [
+        "--outputs",
+        tmp_path / "o",
+        "match",
+        files.awards,
+        files.recipients,
+        "-o",
+        tmp_path / "m.parquet",
+    ]
+    unsure = ["-p", "matching.accept_probability=1", "--review", tmp_path / "ask.xlsx"]
+    assert main([str(word) for word in (*words, *unsure)]) == 0
+    asked = pd.read_excel(tmp_path / "ask.xlsx", dtype=str)
+    asked["decision"] = ["same", "nobody", *[None] * (len(asked) - 2)]
+    asked.assign(who="Ann", why="known").to_excel(tmp_path / "told.xlsx", index=False)
+    told = load_params(overrides=[f"matching.overrides={tmp_path / 'told.xlsx'}"])
+    matched = match_awards(files.awards, files.recipients, tmp_path / "m.parquet", told, tmp_path / "store")
+    matches = pd.read_parquet(tmp_path / "m.parquet").query("tier == 'override'")
+    assert set(matches["recipient_id"]) == {asked["recipient_id"][0]}
+    assert len(matches) == int(asked["awards"][0])
+    assert "override in row 3 not used" in repr(matched)
+    with pytest.raises(ParameterError, match="workbook"):
+        match_awards(
+            files.awards, files.recipients, tmp_path / "m.parquet", told, tmp_path, review=tmp_path / "a.csv"
+        )
 
 
 def test_match_finds_the_truth(files: SyntheticFiles, tmp_path: Path) -> None:

@@ -124,6 +124,8 @@ def test_fresh_from_and_only(project: Project) -> None:
     assert statuses(redone) == {"count": "reused", "advise": "done"}
     only, _ = run(project, "accuracy.seed=9", order=Order(wanted=frozenset({"advise"})))
     assert statuses(only) == {"count": "skipped", "advise": "blocked"}
+    reason = read_run(only.run)["stages"]["advise"]["reason"]
+    assert "run first, or with it: --only count" in reason
     with pytest.raises(ParameterError, match="there is no stage 'cook'"):
         run(project, order=Order(redo=frozenset({"cook"})))
 

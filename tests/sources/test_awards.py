@@ -172,14 +172,6 @@ def test_what_is_ignored_is_stated(write_awards: WriteAwards, tmp_path: Path) ->
     assert extra == "columns not known, ignored: Surprise"
 
 
-def test_header_alone_is_legal_but_said(write_awards: WriteAwards, tmp_path: Path) -> None:
-    """A file without records gives empty tables, and says that it had none."""
-    loaded = load_awards(write_awards(), tmp_path / "out", Limits())
-    assert (loaded.records_read, loaded.rows) == (0, 0)
-    assert loaded.assumptions[-1] == "the file has a header and no records"
-    assert pq.read_table(loaded.paths["awards"]).schema.equals(tables.AWARDS.arrow_schema)
-
-
 @pytest.mark.parametrize("limits", [Limits(read_rows=1), Limits(read_rows=7), Limits(memory_mb=256)])
 def test_bytes_do_not_depend_on_the_blocks(write_awards: WriteAwards, tmp_path: Path, limits: Limits) -> None:
     """The tables' bytes are the same whatever is read at once, also with damaged records among them."""

@@ -40,6 +40,8 @@ Write = Callable[..., Path]
         (b"recipient_hash,legal_business_name,uei\nh,A,\n", "a file of federal recipients: give it as that"),
         (gzip.compress(HEADER + b"A,B,2016\n" * 99)[:-12], "cut off or damaged"),
         (gzip.compress(b""), "only blank lines"),
+        (HEADER, "not a single record"),
+        (HEADER + b"\n\r\n", "not a single record"),
     ],
 )
 def test_wrong_files_are_refused(write_file: Write, tmp_path: Path, content: bytes, message: str) -> None:

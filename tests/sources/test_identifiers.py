@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -37,6 +39,32 @@ def test_check_digit_is_the_only_one_that_fits(uei: str) -> None:
     """Of the ten last digits one is right."""
     tens = pa.array([uei[:-1] + str(digit) for digit in range(10)])
     assert [text for text in normalise_uei(tens).to_pylist() if text] == [uei]
+
+
+UEI_LIKE = st.one_of(
+    st.from_regex(r"[1-9A-HJ-NP-Z][0-9A-HJ-NP-Z]{10}", fullmatch=True),
+    st.from_regex(r"[A-Z]{0,3}[0-9]{9}[A-Z]{3}", fullmatch=True).map(lambda text: text[:11]),
+    st.text(alphabet="0123456789ABIO*\u00e9", min_size=11, max_size=11),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(UEI_LIKE, max_size=20))
+def test_ueis_follow_the_published_rule(beginnings: list[str]) -> None:
+    """A column is judged as the rule, written out for one text, judges each."""
+
+    def is_uei(text: str) -> bool:
+        total = sum(ord(character) * at % 10 for at, character in enumerate(text[:-1], start=1))
+        while total > 9:
+            total = sum(int(digit) * at % 10 for at, digit in enumerate(str(total), start=1))
+        is_formed = re.fullmatch(r"[1-9A-HJ-NP-Z][0-9A-HJ-NP-Z]{10}[0-9]", text)
+        is_taken = re.search(r"[0-9]{9}", text) or re.match(r"[0-9]...[0-9]", text)
+        return bool(is_formed and not is_taken and text[-1] == str(total))
+
+    texts = [beginning + str(digit) for beginning in beginnings for digit in range(10)]
+    assert normalise_uei(pa.array(texts, pa.string())).to_pylist() == [
+        text if is_uei(text) else None for text in texts
+    ]
 
 
 def test_no_uei_looks_like_a_number_or_a_cage_code() -> None:

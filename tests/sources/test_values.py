@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import html
+import html.entities
+import re
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sbir_toolkit.sources import values
+from sbir_toolkit.sources.formats import NULL_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,30 @@ def test_clean_text(text: str, clean: str | None) -> None:
     assert values.clean_text(column)[0].to_pylist() == [clean, None, "after"]
 
 
-@given(st.lists(st.one_of(st.none(), st.text(), st.text(alphabet=" &#;amp38N/xA_0D"))))
+FILED = st.one_of(
+    st.none(), st.text(), st.text(alphabet=" &#;amp38N/xA_0D"), st.sampled_from(["N/A", " tbd", "\u00a0", ""])
+)
+
+
+@given(st.lists(FILED), st.integers(0, 3))
+def test_cleaning_is_trimming_decoding_and_dropping(texts: list[str | None], first: int) -> None:
+    """A column, whole or part of a longer one, is cleaned as Python would clean each text."""
+
+    def decode(found: re.Match[str]) -> str:
+        is_known = found[1].startswith("#") or f"{found[1]};" in html.entities.html5
+        return html.unescape(found[0]) if is_known else found[0]
+
+    def clean(text: str | None) -> str | None:
+        plain, other = "", text and text.replace("_x000D_", "")
+        while other is not None and other != plain:
+            plain, other = other, re.sub(r"&(#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z]\w{1,31});", decode, other)
+        return None if other is None or other.strip().lower() in NULL_TOKENS else other.strip()
+
+    column = pa.array(texts, pa.string())[first:]
+    assert values.clean_text(column)[0].to_pylist() == [clean(text) for text in texts[first:]]
+
+
+@given(st.lists(FILED))
 def test_cleaning_is_the_same_alone_and_together(texts: list[str | None]) -> None:
     """A text's cleaning doesn't depend on its neighbours."""
     together = values.clean_text(pa.array(texts, pa.string()))[0].to_pylist()
@@ -105,3 +133,12 @@ def test_years_flags_and_counts() -> None:
         None,
         None,
     ]
+
+
+def test_a_part_of_a_column_is_cleaned_like_a_whole_one() -> None:
+    """What is made of a slice can be read on, as if the values had stood alone."""
+    filed = pa.array(["3khT9", "", "", "7FVL5", "", "8abc1"] * 2)
+    for first in range(10):
+        clean, _ = values.clean_text(filed.slice(first, 2))
+        alone, _ = values.clean_text(pa.array(filed.slice(first, 2).to_pylist()))
+        assert pc.ascii_upper(clean).to_pylist() == pc.ascii_upper(alone).to_pylist()

@@ -35,6 +35,7 @@ from sbir_toolkit.reports.units import format_count, format_interval, format_pro
 from sbir_toolkit.tables import DECISIONS, TIERS
 
 _TIER_NAMES = {
+    "override": "decided by a person",
     "uei": "same UEI",
     "duns": "same DUNS",
     "name_exact": "same name",

@@ -1,0 +1,70 @@
+"""Finding recipients by what names them, and companies by their name.
+
+A person who decides about a match names a recipient by its id, its UEI or its DUNS, whichever still exists
+when the files are refreshed, and a firm by its name as anybody would write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sbir_toolkit.matching.index import RecipientIndex
+from sbir_toolkit.matching.names import read_names
+from sbir_toolkit.matching.texts import Hashes
+
+Named = Literal["recipient_id", "uei", "duns"]
+"""What a recipient may be named by."""
+
+
+def find_recipients(index: RecipientIndex, by: Named, values: Sequence[str]) -> dict[str, int]:
+    """Find recipients by their id, UEI or DUNS.
+
+    Parameters
+    ----------
+    index : RecipientIndex
+    by : {"recipient_id", "uei", "duns"}
+    values : sequence of str
+
+    Returns
+    -------
+    dict
+        Value to the recipient's row, the first one where several share it; those that nobody has are missing.
+    """
+    wanted = pa.array(sorted(set(values)), pa.string())
+    found: dict[str, int] = {}
+    first = 0
+    for chunk in index.tables["recipients"].column(by).chunks if len(wanted) else ():
+        for at in np.flatnonzero(pc.is_in(chunk, value_set=wanted).to_numpy(zero_copy_only=False)).tolist():
+            found.setdefault(chunk[at].as_py(), first + at)
+        first += len(chunk)
+    return found
+
+
+def name_keys(names: pa.Array) -> Hashes:
+    """Give a key of each company's first core name, blanks left out; 0 where there is no name.
+
+    Parameters
+    ----------
+    names : pyarrow string array of shape (n,)
+        As filed.
+
+    Returns
+    -------
+    uint64 array of shape (n,)
+
+    Examples
+    --------
+    >>> keys = name_keys(pa.array(["Nano Tech, Inc.", "NANOTECH LLC", "Nanotec"]))
+    >>> keys[0] == keys[1], keys[1] == keys[2]
+    (np.True_, np.False_)
+    """
+    read = read_names(names)
+    owner, first = np.unique(read.owner, return_index=True)
+    keys = np.zeros(len(names), np.uint64)
+    keys[owner] = read.joined[first]
+    return keys
