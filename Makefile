@@ -7,11 +7,7 @@ PEERS := floor sql trigrams splink_recipe token_set
 BENCH ?=
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help install run test lint types bench rules format lock clean
-=======
-.PHONY: help install run test lint types bench bench-peers bench-scaling format lock lock-peers clean $(PEERS:%=peer-%)
->>>>>>> main
+.PHONY: help install run test lint types bench bench-peers bench-scaling rules format lock lock-peers clean $(PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
