@@ -169,16 +169,14 @@ def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanatio
         raise ParameterError(
             explain_error("this run has no matched awards", where=run.path, todo="run it to its end")
         )
-    found = pq.read_table(
-        awards, columns=["award_id", *FIELDS], filters=[("award_id", "=", award_id)]
-    ).to_pandas()
-    if found.empty:
+    found = pq.read_table(awards, columns=["award_id", *FIELDS], filters=[("award_id", "=", award_id)])
+    if not found.num_rows:
         raise ParameterError(
             explain_error(
                 f"there is no award '{award_id}'", where=awards, expected="an award_id of the table matches"
             )
         )
     params = run_params(run)
-    company = found.assign(company_id=company_ids(found), awards=1).iloc[0]
+    company = found.append_column("company_id", company_ids(found)).to_pandas().assign(awards=1).iloc[0]
     index = open_index(prepare_index(run.table("recipients"), project.store, params))
     return explain_match(company, index, params.matching)
