@@ -19,7 +19,7 @@ def add_commands(commands: Commands) -> None:
     add_overrides(added)
 
     added = add_command(commands, "explain", explain)
-    added.add_argument("run", help="a run's id")
+    added.add_argument("run", help="a run's id, its folder, or latest")
     added.add_argument("award_id", help="an award's id, as in the table matches")
 
     added = add_command(commands, "synth", synth)
@@ -46,7 +46,7 @@ def match(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Say why an award has its recipient, and who came second."""
-    from sbir_toolkit.pipeline.match import explain_award
+    from sbir_toolkit.pipeline.explanation import explain_award
     from sbir_toolkit.pipeline.project import find_project
     from sbir_toolkit.pipeline.run import open_run
 

@@ -15,14 +15,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment import Enriched, link_awards, prepare_index
-from sbir_toolkit.enrichment.companies import FIELDS, company_ids
 from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
-from sbir_toolkit.matching import Explanation, explain_match, open_index
+from sbir_toolkit.matching import open_index
 from sbir_toolkit.params import Params
-from sbir_toolkit.pipeline.project import Project
-from sbir_toolkit.pipeline.run import RunFolder, run_params
 from sbir_toolkit.pipeline.setup import digest_input
 from sbir_toolkit.reports.spreadsheets import ReviewFiles, write_review
 from sbir_toolkit.sources import Loaded, load_awards, stream_recipients
@@ -154,29 +151,3 @@ def _list_unused(overrides: Path) -> list[str]:
 
 def _rejects_of(out: Path) -> Path:
     return out.with_name(f"{out.stem}.rejects.parquet")
-
-
-def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanation:
-    """Explain an award's match in a run.
-
-    Raises
-    ------
-    ParameterError
-        When the run has no such award.
-    """
-    awards = run.table("awards")
-    if not awards.exists() or not run.table("recipients").exists():
-        raise ParameterError(
-            explain_error("this run has no matched awards", where=run.path, todo="run it to its end")
-        )
-    found = pq.read_table(awards, columns=["award_id", *FIELDS], filters=[("award_id", "=", award_id)])
-    if not found.num_rows:
-        raise ParameterError(
-            explain_error(
-                f"there is no award '{award_id}'", where=awards, expected="an award_id of the table matches"
-            )
-        )
-    params = run_params(run)
-    company = found.append_column("company_id", company_ids(found)).to_pandas().assign(awards=1).iloc[0]
-    index = open_index(prepare_index(run.table("recipients"), project.store, params))
-    return explain_match(company, index, params.matching)

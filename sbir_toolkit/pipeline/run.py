@@ -172,14 +172,16 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
 
 
 def open_run(project: Project, run_id: str | None = None) -> RunFolder:
-    """Find a run by its id; None or "latest": the newest one.
+    """Find a run by its id or its folder; None or "latest": the newest one.
 
     Raises
     ------
     ParameterError
-        When there is none.
+        When there is none, or the folder is elsewhere than in these outputs.
     """
     folders = list_runs(project)
+    if run_id is not None and Path(run_id).resolve().parent == project.runs.resolve():
+        run_id = Path(run_id).resolve().name
     if run_id in (None, "latest"):
         if folders:
             return folders[0]

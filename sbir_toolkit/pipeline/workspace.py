@@ -10,7 +10,7 @@ missing it says which notebook makes it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -45,6 +45,8 @@ from sbir_toolkit.tables import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from sbir_toolkit.matching import Explanations
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,13 @@ class OpenStage:
         """What the runs that were accepted before this one measured, as a table `metric_history`."""
         record = None if self._is_lab else read_json(self._run.record)
         return accepted_metrics(self._project, self.params.name, before=record["created"] if record else None)
+
+    def explain(self, award_ids: Iterable[str]) -> Explanations:
+        """Explain why awards have their recipients: what speaks for and against, and who came second."""
+        from sbir_toolkit.pipeline.explanation import MatchedTables, explain_awards
+
+        tables = MatchedTables(*(self.path(name) for name in ("awards", "recipients", "matches")))
+        return explain_awards(tables, award_ids, self.store, self.params)
 
     def record(self, **values: Any) -> None:
         """Record counts and metrics of this stage; they become part of the run's record."""

@@ -173,4 +173,6 @@ _KIND = loading.Kind(
         *("solicitation_year", "award_year", "employees"),
         *(column.name for column in tables.AWARDS.columns if column.dtype == "date"),
     ],
+    random=["award_id"],
+    group_rows=16_384,
 )

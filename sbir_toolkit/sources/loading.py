@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -121,7 +121,8 @@ class Kind:
     """A kind of input file: how it looks, where it goes, and how a batch is normalised.
 
     `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. The values of
-    the columns in `repeating` come again and again, so they are stored as numbers into a list of them.
+    the columns in `repeating` come again and again, so they are stored as numbers into a list of them; those
+    in `random` don't get smaller by compression. `group_rows` are written, and held in memory, at once.
     """
 
     form: Format
@@ -129,6 +130,8 @@ class Kind:
     rejects: Table
     start: Callable[[], Callable[[Batch], Normalised]]
     repeating: list[str]
+    random: list[str]
+    group_rows: int
 
 
 def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
@@ -158,12 +161,9 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: pa
     """
     tally = _Tally(path, kind)
     paths = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
-    # The next stage reads these tables once or twice, so they are stored the quick way.
-    encoding = {"compression": "lz4", "write_statistics": False, "use_dictionary": kind.repeating}
     with contextlib.ExitStack() as stack:
-        rows = stack.enter_context(
-            parquet_writer(paths[kind.table.name], kind.table.arrow_schema, **encoding)
-        )
+        schema = kind.table.arrow_schema
+        rows = stack.enter_context(parquet_writer(paths[kind.table.name], schema, **_encoding(kind)))
         rejects = stack.enter_context(parquet_writer(paths[kind.rejects.name], kind.rejects.arrow_schema))
         for _ in _run_ahead(_write(_stream(path, limits, kind, tally, source), rows, rejects, kind)):
             pass
@@ -364,7 +364,7 @@ def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
         coming = thread.submit(list, itertools.islice(items, 1))
         while made := coming.result():
             coming = thread.submit(list, itertools.islice(items, 1))
-            yield made[0]
+            yield made.pop()
 
 
 def _read(path: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Iterator[Batch]:
@@ -401,6 +401,19 @@ def _write(
     with phase("write", rows=0):
         rows.close()
         rejects.close()
+
+
+def _encoding(kind: Kind) -> dict[str, Any]:
+    """Say how the table is stored: quickly, for the next stage reads it once or twice."""
+    return {
+        "group_rows": kind.group_rows,
+        "compression": {
+            name: "none" if name in kind.random else "lz4"
+            for name in [*kind.table.names, *kind.rejects.names]
+        },
+        "use_dictionary": kind.repeating,
+        "write_statistics": False,
+    }
 
 
 def _reject_table(part: Normalised, table: Table) -> pa.Table:

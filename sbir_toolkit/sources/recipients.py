@@ -226,4 +226,6 @@ _KIND = loading.Kind(
     tables.RECIPIENT_REJECTS,
     _RecipientNormaliser,
     repeating=["city", "state", "zip5", "country", "source"],
+    random=["recipient_id", "uei", "duns"],
+    group_rows=65_536,
 )
