@@ -27,6 +27,7 @@ from sbir_toolkit.pipeline.project import (
     find_params_file,
     find_project,
     input_path,
+    input_paths,
     with_overrides,
 )
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
@@ -157,6 +158,10 @@ class OpenStage:
     def input(self, name: str) -> Path:
         """Where an input file is: the one that the parameters name, or the synthetic one."""
         return input_path(self._project, self.params, name)
+
+    def inputs(self, name: str) -> tuple[Path, ...]:
+        """Where the files of an input are that may be several."""
+        return input_paths(self._project, self.params, name)
 
     @property
     def labels(self) -> Path | None:
