@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.judge import expected_calibration_error, judge, read_links, read_truth
 from benchmarks.peers import PEERS, peer_command
+from benchmarks.scaling import fit_growth, write_names
 from sbir_toolkit import write_synthetic
 from sbir_toolkit.errors import InputError, ToolkitError
 
@@ -137,6 +138,31 @@ def test_links_for_other_awards_are_refused(folder: Path) -> None:
     path = as_peer(truth.head(10), folder, "short")
     with pytest.raises(InputError, match="other awards"):
         read_links(path, truth)
+
+
+@pytest.mark.parametrize(
+    ("values", "exponent", "verdict"),
+    [
+        ([3, 30, 300], 1, "no faster than linear"),
+        ([1, 100, 10_000], 2, "faster than linear"),
+        ([1, 2, 40], 0.80, "open"),
+    ],
+)
+def test_growth_is_fitted_and_judged(values: list[float], exponent: float, verdict: str) -> None:
+    """A step that is steeper than linear leaves the verdict open, whatever the fit says."""
+    growth = fit_growth([10, 100, 1000], values)
+    assert growth.exponent == pytest.approx(exponent, abs=0.005)
+    assert growth.verdict.startswith(verdict)
+
+
+def test_a_register_of_names_grows_by_new_names(folder: Path) -> None:
+    """The first copy is the names as they are; the next ones hold few of them, and every hash is new."""
+    target = folder / "names.parquet"
+    write_names(folder / "recipients.csv", target, 7000)
+    names, source = pd.read_parquet(target), pd.read_csv(folder / "recipients.csv", dtype=str)
+    assert len(names) == 7000 == names["recipient_hash"].nunique()
+    assert names["legal_business_name"][:3000].tolist() == source["legal_business_name"].tolist()
+    assert names["legal_business_name"][3000:].isin(source["legal_business_name"]).mean() < 0.1
 
 
 @pytest.mark.parametrize("module", MODULES)
