@@ -7,7 +7,7 @@ PEERS := floor sql trigrams splink_recipe token_set
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling format lock lock-peers clean $(PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling rules format lock lock-peers clean $(PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ lock-peers: $(READY)  ## Choose the peers' newest versions anew and write benchm
 			--no-emit-find-links --no-header --quiet --upgrade benchmarks/peers/$$peer.in \
 			--output-file benchmarks/peers/$$peer.lock || exit 1; \
 	done
+
+rules: $(READY)  ## Measure how often the rule for regressions is wrong, on simulated series
+	$(BIN)/python benchmarks/regression_rules.py
 
 format: $(READY)  ## Put the code into the house format
 	$(BIN)/ruff check --fix .

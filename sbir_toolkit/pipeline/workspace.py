@@ -151,9 +151,9 @@ class OpenStage:
         return self._run.path / "store" if is_fresh else self._project.store
 
     @property
-    def history(self) -> Path:
-        """The database of all runs' figures."""
-        return self._project.history
+    def history(self) -> str | Path:
+        """The database of all runs' figures: a file, or the URL that the parameters name."""
+        return self.params.performance.history_url or self._project.history
 
     def input(self, name: str) -> Path:
         """Where an input file is: the one that the parameters name, or the synthetic one."""
