@@ -20,7 +20,10 @@ OPTIONAL_FILES = ("overrides", "labels")
 class Source(Section):
     """Where one input comes from."""
 
-    path: str | None = Field(None, description="The file; relative to the project. Null: the synthetic one.")
+    path: str | tuple[str, ...] | None = Field(
+        None,
+        description="File, relative to the project, or a list; the first ones count more. Null: synthetic.",
+    )
     table: str | None = Field(
         None, description="Table of a PostgreSQL dump; null: recipient_lookup, or else duns."
     )

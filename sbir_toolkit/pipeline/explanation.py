@@ -61,8 +61,9 @@ def explain_awards(
     if not wanted:
         return Explanations(())
     chosen = [("award_id", "in", wanted)]
-    found = pq.read_table(tables.awards, columns=["award_id", *FIELDS], filters=chosen).to_pandas()
-    found = found.assign(company_id=company_ids(found), awards=1).set_index("award_id")
+    awards = pq.read_table(tables.awards, columns=["award_id", *FIELDS], filters=chosen)
+    companies = awards.append_column("company_id", company_ids(awards)).to_pandas()
+    found = companies.assign(awards=1).set_index("award_id")
     missing = [award_id for award_id in wanted if award_id not in found.index]
     if missing:
         raise ParameterError(

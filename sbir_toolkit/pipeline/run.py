@@ -144,6 +144,7 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
         "exit_code": None,
         "is_fresh": is_fresh,
         "params_digest": digest_value(params.model_dump(mode="json")),
+        "params": params.model_dump(mode="json"),
         "code": code_version(project.root),
         "environment": describe_environment(),
         "inputs": {},

@@ -27,6 +27,7 @@ from sbir_toolkit.pipeline.project import (
     find_params_file,
     find_project,
     input_path,
+    input_paths,
     with_overrides,
 )
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
@@ -150,13 +151,17 @@ class OpenStage:
         return self._run.path / "store" if is_fresh else self._project.store
 
     @property
-    def history(self) -> Path:
-        """The database of all runs' figures."""
-        return self._project.history
+    def history(self) -> str | Path:
+        """The database of all runs' figures: a file, or the URL that the parameters name."""
+        return self.params.performance.history_url or self._project.history
 
     def input(self, name: str) -> Path:
         """Where an input file is: the one that the parameters name, or the synthetic one."""
         return input_path(self._project, self.params, name)
+
+    def inputs(self, name: str) -> tuple[Path, ...]:
+        """Where the files of an input are that may be several."""
+        return input_paths(self._project, self.params, name)
 
     @property
     def labels(self) -> Path | None:
