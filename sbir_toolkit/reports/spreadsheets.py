@@ -24,7 +24,10 @@ import pandas as pd
 from sbir_toolkit.reports.units import format_count
 from sbir_toolkit.storage import atomic_path, write_text
 
-_SHOWN_FIRST = ("company", "city", "state", "recipient_name", "recipient_city", "recipient_state")
+_SHOWN_FIRST = (
+    *("company", "city", "state", "company_city", "company_state"),
+    *("recipient_name", "recipient_city", "recipient_state"),
+)
 # What only names a row stands last.
 _NAMES = ("key",)
 _WIDTHS = {
