@@ -8,7 +8,13 @@ runs, `explain_change` says what a change is made of, `find_alerts` says what so
 from sbir_toolkit.performance.advice import Recommendations, recommend
 from sbir_toolkit.performance.alerts import find_alerts, name_causes
 from sbir_toolkit.performance.calibration import calibrate
-from sbir_toolkit.performance.causes import Explanation, explain_change, explain_regressions, take_side
+from sbir_toolkit.performance.causes import (
+    Explanation,
+    cause_frame,
+    explain_change,
+    explain_regressions,
+    take_side,
+)
 from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.regression import StageVerdicts, accept_change, judge_stages, trend_frame
@@ -20,6 +26,7 @@ __all__ = [
     "StageVerdicts",
     "accept_change",
     "calibrate",
+    "cause_frame",
     "chunk_figures",
     "explain_change",
     "explain_regressions",

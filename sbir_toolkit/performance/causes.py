@@ -201,6 +201,14 @@ def explain_regressions(
     return explained
 
 
+def cause_frame(explained: Mapping[str, Explanation]) -> pd.DataFrame:
+    """Put the explanations of several stages into one table: stage, then the columns of each."""
+    tables = [told.table.assign(stage=stage) for stage, told in explained.items()]
+    together = pd.concat(tables) if tables else pd.DataFrame(columns=["stage", *CAUSE_COLUMNS])
+    ordered: pd.DataFrame = together[["stage", *CAUSE_COLUMNS]].reset_index(drop=True)
+    return ordered
+
+
 def _times(side: Side, stage: str) -> dict[str, dict[str, float]]:
     own = side.phases.loc[[stage]].droplevel("stage")
     times = {str(phase): {str(k): float(v) for k, v in row.items()} for phase, row in own.iterrows()}
