@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS = 32_768
 _BLOCK = 1 << 20
+_MARKS = b"sbir_toolkit.degraded"
 
 
 @contextlib.contextmanager
@@ -185,6 +186,28 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     """Write an Arrow table as Parquet, whole or not at all; the same table gives the same bytes."""
     with parquet_writer(path, table.schema) as writer:
         writer.write_table(table)
+
+
+def mark_table(table: pa.Table, marks: Sequence[str]) -> pa.Table:
+    """Write into a table's metadata why a reader should be wary of it; without marks it stays as it is."""
+    if not marks:
+        return table
+    metadata = {**(table.schema.metadata or {}), _MARKS: json.dumps(list(marks)).encode()}
+    return table.replace_schema_metadata(metadata)
+
+
+def read_marks(path: Path) -> list[str]:
+    """Read why a stored table is degraded, a sentence each; empty when it isn't.
+
+    Parameters
+    ----------
+    path
+        A Parquet file.
+    """
+    import pyarrow.parquet as pq
+
+    found = (pq.read_schema(path).metadata or {}).get(_MARKS)
+    return list(json.loads(found)) if found else []
 
 
 def digest_file(path: Path) -> str:

@@ -7,7 +7,10 @@ gives names with the same plain words in any order the same key.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from sbir_toolkit.matching.texts import Bytes, Flags, Hashes, Ints, hash_text, letter_codes, powers
 
@@ -140,10 +143,16 @@ def bag_hashes(plain: Hashes, starts: Ints) -> Hashes:
     uint64 array of shape (n,)
         0 for a name of stop words only.
     """
+    return hash_bags(plain, np.arange(len(plain)), starts)
+
+
+def hash_bags(plain: Hashes, words: npt.NDArray[Any], starts: npt.NDArray[Any]) -> Hashes:
+    """Hash bags as `bag_hashes` does, of names whose words are given as positions in `plain`."""
     mixed = (plain ^ (plain >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(32)
-    sums = np.zeros(len(plain) + 1, np.uint64)
-    np.cumsum(np.where(is_stop_word(plain), np.uint64(0), mixed), out=sums[1:])
+    mixed[is_stop_word(plain)] = 0
+    sums = np.zeros(len(words) + 1, np.uint64)
+    np.cumsum(mixed[words], out=sums[1:])
     bags: Hashes = sums[starts[1:]] - sums[starts[:-1]]
     return bags
 

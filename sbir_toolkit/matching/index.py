@@ -31,7 +31,7 @@ from sbir_toolkit.matching.places import Places
 from sbir_toolkit.matching.texts import Bytes, Floats, Hasher, Hashes, Ints, expand
 from sbir_toolkit.storage import read_json
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +34,23 @@ from sbir_toolkit.matching.index import (
     open_index,
     place_key,
 )
-from sbir_toolkit.matching.names import read_core_names
+from sbir_toolkit.matching.names import read_names
+from sbir_toolkit.matching.ordering import Positions, find_groups, find_starts, sort_keys
 from sbir_toolkit.matching.places import read_places
-from sbir_toolkit.matching.texts import (
-    Bytes,
-    Flags,
-    Hashes,
-    Ints,
-    hash_strings,
+from sbir_toolkit.matching.texts import Bytes, Flags, Hashes, Ints, expand, hash_strings
+from sbir_toolkit.matching.vocabulary import (
+    Counts,
+    NameWords,
+    lay_out_pairs,
+    lay_out_words,
+    write_table,
 )
-from sbir_toolkit.matching.vocabulary import group_keys, lay_out_words, write_table
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
 from sbir_toolkit.storage import sync_folder, write_json
 
 _BLOCK = 32_768
+_ROW_BITS = 28
 _COLUMNS = [
     "recipient_id",
     "recipient_name",
@@ -64,13 +66,13 @@ _COLUMNS = [
 _SHOWN = ["recipient_id", "recipient_name", "uei", "duns", "city", "state", "zip5"]
 
 
-def build_index(recipients: Path, folder: Path, params: Matching) -> RecipientIndex:
+def build_index(recipients: Path | Iterable[pa.Table], folder: Path, params: Matching) -> RecipientIndex:
     """Lay out a table of recipients for matching.
 
     Parameters
     ----------
-    recipients : pathlib.Path
-        A Parquet file that holds the contract `recipients`.
+    recipients : pathlib.Path or iterable of pyarrow.Table
+        A Parquet file that holds the contract `recipients`, or its rows in pieces of any size.
     folder : pathlib.Path
         Where the index shall be; replaced when it exists.
     params : Matching
@@ -86,29 +88,31 @@ def build_index(recipients: Path, folder: Path, params: Matching) -> RecipientIn
     InputError
         When the file can't be read or lacks a column.
     """
+    tables = _read_file(recipients) if isinstance(recipients, Path) else recipients
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        with phase("index_read") as span:
-            parts = _read_recipients(recipients, temporary)
-            span.rows = parts.rows
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            keys = beside.submit(_lay_out_keys, parts, temporary)
-            with phase("index_names", rows=parts.rows):
-                names = _lay_out_names(parts, temporary)
-            rows = parts.rows
+        with ThreadPoolExecutor(max_workers=2) as threads:
+            with phase("index_read") as span:
+                parts = _read_recipients(tables, temporary, threads)
+                rows = span.rows = parts.rows
+            keys = threads.submit(_lay_out_keys, parts, temporary)
+            with phase("index_names", rows=rows):
+                words = _lay_out_names(parts, temporary)
             keys.result()
             del parts, keys
             pa.default_memory_pool().release_unused()
-            with phase("index_words", rows=names):
-                lay_out_words(temporary, names, params.max_word_postings)
+            with phase("index_words", rows=len(words)):
+                pairs = threads.submit(lay_out_pairs, temporary, words, params.max_word_postings)
+                lay_out_words(temporary, words, params.max_word_postings)
+                pairs.result()
         write_json(
             temporary / "index.json",
             {
                 "version": INDEX_VERSION,
                 "rows": rows,
-                "names": names,
+                "names": len(words),
                 "max_word_postings": params.max_word_postings,
             },
         )
@@ -123,63 +127,44 @@ def build_index(recipients: Path, folder: Path, params: Matching) -> RecipientIn
 
 @dataclass
 class _Parts:
-    """What the blocks of recipients were read into."""
+    """What the blocks were read into: by recipient, by bearing of a name, by word of a name borne."""
 
     rows: int
-    entry_row: Ints
-    entry_form: Bytes
-    entry_alias: Flags
-    entry_joined: Hashes
     core: pa.ChunkedArray
+    row: Counts
+    form: Bytes
+    is_alias: Flags
+    joined: Hashes
+    words: Counts
+    word_hash: Hashes
+    word_length: Counts
     uei: Hashes
     duns: npt.NDArray[np.uint32]
-    place_zip5: npt.NDArray[np.uint32]
-    place_number: npt.NDArray[np.uint32]
+    place: Hashes
 
 
-def _read_recipients(recipients: Path, folder: Path) -> _Parts:
+def _read_recipients(tables: Iterable[pa.Table], folder: Path, threads: ThreadPoolExecutor) -> _Parts:
     blocks = []
     schema = pa.schema([(name, pa.string()) for name in _SHOWN])
-    with (
-        pa.OSFile(str(folder / "recipients.arrow"), "wb") as sink,
-        pa.ipc.new_file(sink, schema) as shown,
-        ThreadPoolExecutor(max_workers=2) as threads,
-    ):
-        for block in _ahead(threads, _read_block, _batches(recipients)):
+    with pa.OSFile(str(folder / "recipients.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as shown:
+        for block in _ahead(threads, _read_block, _cut_blocks(tables)):
             shown.write_batch(block.pop("shown"))
             blocks.append(block)
-    if not blocks:
-        blocks = [
-            _read_block(pa.RecordBatch.from_pylist([], pa.schema([(name, pa.string()) for name in _COLUMNS])))
-        ]
-        blocks[0].pop("shown")
-    firsts = np.cumsum([0, *(len(block["uei"]) for block in blocks)])
-    together = {
-        name: np.concatenate([block.pop(name) for block in blocks])
-        for name in list(blocks[0])
-        if name not in ("core", "owner")
-    }
-    for part in ("zip5", "number", "street", "city", "state"):
-        np.save(folder / f"place_{part}.npy", together[f"place_{part}"])
-    for part in ("uei", "duns", "parent"):
-        np.save(folder / f"row_{part}.npy", together[part])
-    return _Parts(
-        rows=int(firsts[-1]),
-        entry_row=np.concatenate(
-            [block["owner"] + first for block, first in zip(blocks, firsts, strict=False)]
-        ),
-        entry_form=together["form"],
-        entry_alias=together["is_alias"],
-        entry_joined=together["joined"],
-        core=pa.chunked_array([block["core"] for block in blocks]),
-        uei=together["uei"],
-        duns=together["duns"],
-        place_zip5=together["place_zip5"],
-        place_number=together["place_number"],
-    )
+    firsts = np.cumsum([0, *(len(block["uei"]) for block in blocks)], dtype=np.uint32)
+    for block, first in zip(blocks, firsts, strict=False):
+        block["row"] += first
+    core = pa.chunked_array([block.pop("core") for block in blocks])
+    together = {name: np.concatenate([block.pop(name) for block in blocks]) for name in list(blocks[0])}
+    for name in ("zip5", "number", "street", "city", "state"):
+        np.save(folder / f"place_{name}.npy", together[name])
+    for name in ("uei", "duns", "parent"):
+        np.save(folder / f"row_{name}.npy", together[name])
+    place = place_key(together["zip5"], together["number"])
+    kept = {field.name: together[field.name] for field in fields(_Parts) if field.name in together}
+    return _Parts(rows=int(firsts[-1]), core=core, place=place, **kept)
 
 
-def _batches(recipients: Path) -> Iterator[pa.RecordBatch]:
+def _read_file(recipients: Path) -> Iterator[pa.Table]:
     try:
         file = pq.ParquetFile(recipients)
     except (OSError, pa.ArrowInvalid) as wrong:
@@ -196,7 +181,20 @@ def _batches(recipients: Path) -> Iterator[pa.RecordBatch]:
                     todo="read them with the stage that loads recipients",
                 )
             )
-        yield from file.iter_batches(batch_size=_BLOCK, columns=_COLUMNS)
+        # The blocks are worked on in threads already; threads within each would only cost more.
+        for batch in file.iter_batches(batch_size=_BLOCK, columns=_COLUMNS, use_threads=False):
+            yield pa.Table.from_batches([batch])
+
+
+def _cut_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Cut rows into blocks of one size, however they come; the last one is smaller, or the only one empty."""
+    waiting = pa.schema([(name, pa.string()) for name in _COLUMNS]).empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table.select(_COLUMNS).cast(waiting.schema)])
+        while waiting.num_rows > _BLOCK:
+            yield waiting.slice(0, _BLOCK)
+            waiting = waiting.slice(_BLOCK)
+    yield waiting
 
 
 def _ahead(threads: ThreadPoolExecutor, work: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
@@ -210,26 +208,24 @@ def _ahead(threads: ThreadPoolExecutor, work: Callable[[Any], Any], items: Itera
         yield future.result()
 
 
-def _read_block(batch: pa.RecordBatch) -> dict[str, Any]:
-    column = {name: batch.column(name).cast(pa.string()) for name in _COLUMNS}
+def _read_block(table: pa.Table) -> dict[str, Any]:
+    column = {name: table.column(name).combine_chunks() for name in _COLUMNS}
     names, owner, is_alternate = _all_names(column["recipient_name"], column["alternate_names"])
-    read = read_core_names(names)
-    places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
+    read = read_names(names)
     return {
         "shown": pa.RecordBatch.from_arrays([column[name] for name in _SHOWN], names=_SHOWN),
-        "owner": owner[read.owner],
+        "core": read.core,
+        "row": owner[read.owner].astype(np.uint32),
         "form": read.form,
         "is_alias": read.is_alias | is_alternate[read.owner],
         "joined": read.joined,
-        "core": read.core,
+        "words": np.diff(read.word_start).astype(np.uint32),
+        "word_hash": read.word_hash,
+        "word_length": read.word_length.astype(np.uint32),
         "uei": hash_strings(column["uei"]),
         "parent": hash_strings(column["parent_uei"]),
         "duns": duns_numbers(column["duns"]),
-        "place_zip5": places.zip5,
-        "place_number": places.number,
-        "place_street": places.street,
-        "place_city": places.city,
-        "place_state": places.state,
+        **vars(read_places(column["address1"], column["city"], column["state"], column["zip5"])),
     }
 
 
@@ -249,47 +245,49 @@ def _all_names(name: pa.Array, alternates: pa.Array) -> tuple[pa.Array, Ints, Fl
     )
 
 
-def _lay_out_names(parts: _Parts, folder: Path) -> int:
+def _lay_out_names(parts: _Parts, folder: Path) -> NameWords:
     """Keep each distinct core name once, in the order of its hash, with the recipients that bear it."""
-    order, first, code = group_keys(parts.entry_joined)
+    order, joined = sort_keys(parts.joined)
+    first = find_groups(joined)
     sample = order[first]
-    write_table(
-        folder / "names.arrow", pa.table({"core": parts.core.take(pa.array(sample)).combine_chunks()})
+    np.save(folder / "name_joined.npy", joined[first])
+    core = parts.core.combine_chunks().take(pa.array(sample))
+    write_table(folder / "names.arrow", pa.table({"core": core}))
+    _lay_out_entries(parts, order, np.diff(np.append(first, len(order))), folder)
+    count = parts.words[sample].astype(np.int64)
+    inside = expand((np.cumsum(parts.words, dtype=np.int64) - parts.words)[sample], count)
+    return NameWords(
+        core=core,
+        start=np.append(0, np.cumsum(count)).astype(np.uint32),
+        hash=parts.word_hash[inside],
+        length=parts.word_length[inside],
     )
-    np.save(folder / "name_joined.npy", parts.entry_joined[sample])
+
+
+def _lay_out_entries(parts: _Parts, order: Positions, count: Ints, folder: Path) -> None:
+    # Name, row, whether it's an alternate name and form share one number, so that one plain sort orders them.
+    packed = np.repeat(np.arange(len(count), dtype=np.uint64), count)
+    for bits, values in ((_ROW_BITS, parts.row), (1, parts.is_alias), (4, parts.form)):
+        packed <<= np.uint64(bits)
+        packed |= values[order]
+    packed.sort()
     # A recipient that bears a name twice, such as legally and as an alternate one, is listed once: legally.
-    both = (code.astype(np.uint64) << np.uint64(32)) | parts.entry_row.astype(np.uint64)
-    in_order = np.sort(both)
-    if (in_order[1:] == in_order[:-1]).any():
-        order = np.lexsort((parts.entry_alias, both))
-        is_first = np.ones(len(order), bool)
-        is_first[1:] = both[order][1:] != both[order][:-1]
-        order = order[is_first]
-    name, row = code[order], parts.entry_row[order].astype(np.uint32)
+    packed = packed[find_groups(packed >> np.uint64(5))]
+    name = (packed >> np.uint64(_ROW_BITS + 5)).astype(np.uint32)
+    row = ((packed >> np.uint64(5)) & np.uint64((1 << _ROW_BITS) - 1)).astype(np.uint32)
+    rest = packed.astype(np.uint8)
     np.save(folder / "entry_name.npy", name)
     np.save(folder / "entry_row.npy", row)
-    np.save(folder / "entry_form.npy", parts.entry_form[order])
-    np.save(folder / "entry_alias.npy", parts.entry_alias[order])
-    np.save(folder / "name_entries.npy", _starts(name, len(first)))
-    by_row = (row.astype(np.uint64) << np.uint64(32)) | np.arange(len(row), dtype=np.uint64)
-    by_row.sort()
-    np.save(folder / "row_entry.npy", (by_row & np.uint64(0xFFFFFFFF)).astype(np.uint32))
-    np.save(folder / "row_start.npy", _starts(row, parts.rows))
-    return len(first)
-
-
-def _starts(codes: npt.NDArray[Any], count: int) -> npt.NDArray[np.uint32]:
-    """Say where each code's items start when they are in order of their codes."""
-    return np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=count))]).astype(np.uint32)
+    np.save(folder / "entry_form.npy", rest & np.uint8(15))
+    np.save(folder / "entry_alias.npy", (rest & np.uint8(16)) > 0)
+    np.save(folder / "name_entries.npy", find_starts(name, len(count)))
+    np.save(folder / "row_entry.npy", sort_keys(row)[0])
+    np.save(folder / "row_start.npy", find_starts(row, parts.rows))
 
 
 def _lay_out_keys(parts: _Parts, folder: Path) -> None:
-    for kind, keys in (
-        ("uei", parts.uei),
-        ("duns", parts.duns),
-        ("place", place_key(parts.place_zip5, parts.place_number)),
-    ):
-        known = np.flatnonzero(keys != 0)
-        order = known[group_keys(keys[known])[0]]
-        np.save(folder / f"{kind}_key.npy", keys[order])
-        np.save(folder / f"{kind}_rows.npy", order.astype(np.uint32))
+    for kind, keys in (("uei", parts.uei), ("duns", parts.duns), ("place", parts.place)):
+        rows, in_order = sort_keys(keys)
+        known = np.searchsorted(in_order, 0, side="right")
+        np.save(folder / f"{kind}_key.npy", in_order[known:])
+        np.save(folder / f"{kind}_rows.npy", rows[known:])

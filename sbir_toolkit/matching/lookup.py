@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sbir_toolkit.matching.index import RecipientIndex
-from sbir_toolkit.matching.names import read_core_names
+from sbir_toolkit.matching.names import read_names
 from sbir_toolkit.matching.texts import Hashes
 
 Named = Literal["recipient_id", "uei", "duns"]
@@ -63,7 +63,7 @@ def name_keys(names: pa.Array) -> Hashes:
     >>> keys[0] == keys[1], keys[1] == keys[2]
     (np.True_, np.False_)
     """
-    read = read_core_names(names)
+    read = read_names(names)
     owner, first = np.unique(read.owner, return_index=True)
     keys = np.zeros(len(names), np.uint64)
     keys[owner] = read.joined[first]

@@ -12,9 +12,13 @@ the same owner (`read_names`).
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,12 +29,9 @@ from sbir_toolkit.matching.texts import (
     Hasher,
     Hashes,
     Ints,
-    cut_runs,
     expand,
     hash_text,
-    inverse_powers,
     lay_out,
-    powers,
     to_strings,
 )
 
@@ -70,11 +71,13 @@ _LONG_FORMS = {"INCORPORATED": "INC", "CORPORATION": "CORP", "COMPANY": "CO", "L
 # Where a name carries several, the later one here decides: CO INC is INC, LIMITED LIABILITY COMPANY is LLC.
 _FORM_RANK = ("CO", "LTD", "other", "CORP", "INC", "LP", "PC", "LLC")
 _MARKERS = ("DBA", "FKA", "AKA", "NKA", "FORMERLY")
-_SPACE, _END = 32, 10
+_SPACE, _END, _FIRST_LETTER = 32, 10, 48
+# No text has this byte, in UTF-8.
+_CLOSE = b"\xff"
 
 
 @dataclass(frozen=True)
-class CoreNames:
+class Names:
     """Core names read from texts: several for an owner whose text holds several.
 
     Parameters
@@ -89,6 +92,10 @@ class CoreNames:
         Index into `FORMS`.
     is_alias : bool array of length n
         Whether the name is a secondary one of its text.
+    word_start : int64 array of length n + 1
+        Where each name's words are in the arrays below.
+    word_hash, word_length : arrays over all words
+        Hash and length.
     """
 
     owner: Ints
@@ -96,27 +103,19 @@ class CoreNames:
     joined: Hashes
     form: Bytes
     is_alias: Flags
+    word_start: Ints
+    word_hash: Hashes
+    word_length: Ints
 
     def __len__(self) -> int:
         return len(self.owner)
 
-
-@dataclass(frozen=True)
-class Names(CoreNames):
-    """Core names with their words.
-
-    Parameters
-    ----------
-    word_start : int64 array of length n + 1
-        Where each name's words are in the arrays below.
-    word_hash, word_plain, word_length : arrays over all words
-        Hash, hash of the plain word it stands for, and length.
-    """
-
-    word_start: Ints
-    word_hash: Hashes
-    word_plain: Hashes
-    word_length: Ints
+    @cached_property
+    def word_plain(self) -> Hashes:
+        """The hash of the plain word that each word stands for."""
+        data, _ = lay_out(self.core)
+        last = data[word_ends(self.word_start, self.word_length) - 1]
+        return plain_hashes(self.word_hash, self.word_length, last)
 
 
 def normalise_names(names: pa.Array) -> pa.Array:
@@ -138,7 +137,7 @@ def normalise_names(names: pa.Array) -> pa.Array:
     ['ABC GROUP', 'ONEIL AND SONS', 'NANOTECH LLC']
     """
     words = _Words(_flatten(names))
-    return _cut(words, *_without_the(words, words.first, words.last))
+    return _cut(words, *_without_the(words, words.first, words.last), np.arange(len(names)))
 
 
 def read_names(names: pa.Array) -> Names:
@@ -160,39 +159,10 @@ def read_names(names: pa.Array) -> Names:
     >>> read.core.to_pylist(), [FORMS[code] for code in read.form], read.owner.tolist()
     (['CREARE', 'OLD', 'NEW TECH'], ['LLC', 'CO', 'INC'], [0, 1, 1])
     """
-    found, words, first, last = _read(names)
-    lengths = last - first
-    inside = expand(first, lengths)
-    word_length = (words.end - words.start)[inside]
-    return Names(
-        **vars(found),
-        word_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        word_hash=words.hash[inside],
-        word_plain=plain_hashes(words.hash[inside], word_length, words.flat[words.end[inside] - 1]),
-        word_length=word_length,
-    )
-
-
-def read_core_names(names: pa.Array) -> CoreNames:
-    """Read the names that texts hold as `read_names` does, without their words.
-
-    Parameters
-    ----------
-    names : pyarrow string array of shape (n,)
-        As filed.
-
-    Returns
-    -------
-    CoreNames
-    """
-    return _read(names)[0]
-
-
-def _read(names: pa.Array) -> tuple[CoreNames, _Words, Ints, Ints]:
-    """Read names, and tell which words each is made of."""
     names = names.fill_null("")
     owner = np.arange(len(names))
-    bracketed = np.flatnonzero(pc.match_substring(names, "(").to_numpy(zero_copy_only=False))
+    data, offsets = lay_out(names)
+    bracketed = _rows_of(data == ord("("), offsets)
     if len(bracketed):
         # `X (Y)` is also X. What stands in brackets is a name of its own only behind a word such as DBA.
         outside = pc.replace_substring_regex(names.take(pa.array(bracketed)), r"\([^)]*\)?", " ")
@@ -205,109 +175,145 @@ def _read(names: pa.Array) -> tuple[CoreNames, _Words, Ints, Ints]:
     is_alias = row >= len(owner) - len(bracketed)
     is_alias[1:] |= row[1:] == row[:-1]
     order = np.argsort(owner[row], kind="stable") if len(bracketed) else np.arange(len(row))
-    order = order[(last > first)[order]]
-    first, last = first[order], last[order]
-    found = CoreNames(
+    order = order[words.have_letters(first, last)[order]]
+    joined, core = words.joined(first, last)[order], _cut(words, first, last, order)
+    first, lengths = first[order], (last - first)[order]
+    inside = expand(first, lengths)
+    return Names(
         owner=owner[row[order]],
-        core=_cut(words, first, last),
-        joined=words.joined(first, last),
+        core=core,
+        joined=joined,
         form=form[order],
         is_alias=is_alias[order],
+        word_start=np.append(0, np.cumsum(lengths)),
+        word_hash=words.hash[inside],
+        word_length=(words.end - words.start)[inside],
     )
-    return found, words, first, last
 
 
-def _flatten(names: pa.Array) -> Bytes:
+def word_ends(word_start: npt.NDArray[Any], word_length: npt.NDArray[Any]) -> Ints:
+    """Say where each word ends when core names lie end to end.
+
+    Parameters
+    ----------
+    word_start : int array of length n + 1
+        Where each name's words are among all.
+    word_length : int array over all words
+    """
+    # Before each word there are as many blanks as words, but for one for each name.
+    blanks = np.arange(len(word_length)) - np.repeat(np.arange(len(word_start) - 1), np.diff(word_start))
+    ends: Ints = np.cumsum(word_length, dtype=np.int64) + blanks
+    return ends
+
+
+def _flatten(names: pa.Array) -> bytes:
     """Lay normalised names end to end, each closed by a line end, its words parted by single blanks."""
-    names = pc.replace_substring(_in_ascii(names.fill_null("")), "&", " AND ")
+    if len(names) == 0:
+        return b""
+    text = _close(names.fill_null("")).replace(b"&", b" AND ").translate(_TRANSLATION, _DROPPED)
+    flat = np.frombuffer(text, np.uint8)
+    is_edge = flat < _FIRST_LETTER
+    is_spare = flat == _SPACE
+    is_spare[1:] &= is_edge[:-1]
+    flat = np.frombuffer(_without(flat, is_spare), np.uint8)
+    is_edge = flat < _FIRST_LETTER
+    is_initial = ~is_edge
+    is_initial[1:] &= is_edge[:-1]
+    is_initial[:-1] &= is_edge[1:]
+    is_spare = flat == _SPACE
+    is_spare[1:-1] &= (is_initial[:-2] & is_initial[2:]) | (flat[2:] == _END)
+    return _without(flat, is_spare)
+
+
+def _without(flat: Bytes, is_spare: Flags) -> bytes:
+    # What is rare goes out of bytes several times faster than by a mask.
+    return (flat * ~is_spare).tobytes().replace(b"\0", b"")
+
+
+def _close(names: pa.Array) -> bytes:
+    """Lay names end to end in ASCII, each closed by a byte that no text has."""
+    all_names = pa.ListArray.from_arrays(pa.array([0, len(names)], pa.int32()), names.cast(pa.binary()))
+    text: bytes = pc.binary_join(all_names, _CLOSE)[0].as_py() + _CLOSE
     data, offsets = lay_out(names)
-    closed = pc.binary_join_element_wise(to_strings(_TRANSLATION[data], offsets), "\n", "")
-    flat, _ = lay_out(closed)
-    if (flat == 0).any():
-        flat = flat[flat != 0]
-    is_space = flat == _SPACE
-    is_edge = is_space | (flat == _END)
-    before = np.concatenate([[True], is_edge[:-1]])
-    flat = flat[~(is_space & before)]
-    is_space = flat == _SPACE
-    padded = np.concatenate([[True, True], is_space | (flat == _END), [True, True]])
-    is_initial = ~padded[1:-1] & padded[:-2] & padded[2:]
-    joins_initials = is_initial[:-2] & is_initial[2:]
-    before_end = np.concatenate([flat[1:] == _END, [True]])[: len(flat)]
-    kept: Bytes = flat[~(is_space & (joins_initials | before_end))]
-    return kept
+    foreign = _rows_of(data > 127, offsets)
+    # Before each name there are as many closing bytes as names.
+    starts, ends = offsets[foreign] + foreign, offsets[foreign + 1] + foreign
+    pieces, done = [], 0
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        plain = unicodedata.normalize("NFKD", text[start:end].decode().translate(_LETTERS))
+        pieces += [text[done:start], plain.encode()]
+        done = end
+    return b"".join([*pieces, text[done:]])
 
 
-def _in_ascii(names: pa.Array) -> pa.Array:
-    data, _ = lay_out(names)
-    if not (data > 127).any():
-        return names
-    is_foreign = pc.invert(pc.string_is_ascii(names))
-    foreign = names.filter(is_foreign)
-    for letter, plain in _LETTERS.items():
-        foreign = pc.replace_substring(foreign, letter, plain)
-    return pc.replace_with_mask(names, is_foreign, pc.utf8_normalize(foreign, "NFKD"))
+def _rows_of(is_marked: Flags, offsets: Ints) -> Ints:
+    """Say which of the texts that lie end to end have a marked byte."""
+    marks = np.flatnonzero(is_marked)
+    return np.unique(np.searchsorted(offsets, marks, side="right") - 1)
 
 
 class _Words:
-    """Where each word of flattened names is, and its hash."""
+    """Where each word of flattened names is, and its hash; a name without a letter has one empty word."""
 
-    def __init__(self, flat: Bytes) -> None:
-        self.flat = flat
-        is_edge = (flat == _SPACE) | (flat == _END)
-        before = np.concatenate([[True], is_edge[:-1]])[: len(flat)]
-        after = np.concatenate([is_edge[1:], [True]])[: len(flat)]
-        self.start: Ints = np.flatnonzero(~is_edge & before)
-        self.end: Ints = np.flatnonzero(~is_edge & after) + 1
-        self.hash = Hasher(flat).run(self.start, self.end)
-        self.last: Ints = np.searchsorted(self.start, np.flatnonzero(flat == _END))
-        self.first: Ints = np.concatenate([[0], self.last[:-1]]).astype(np.int64)[: len(self.last)]
+    def __init__(self, flat: bytes) -> None:
+        self.flat: Bytes = np.frombuffer(flat, np.uint8)
+        is_letter = self.flat >= _FIRST_LETTER
+        self.end: Ints = np.flatnonzero(~is_letter)
+        self.start: Ints = np.append(0, self.end + 1)[:-1]
+        # Before each word there are as many blanks and line ends as words.
+        letters = np.compress(is_letter, self.flat)
+        self._bounds = np.append(self.start - np.arange(len(self.start)), len(letters))
+        self._hasher = Hasher(letters)
+        self.hash = self.joined(np.arange(len(self.start)), np.arange(len(self.start)) + 1)
+        self.last: Ints = np.flatnonzero(self.flat[self.end] == _END) + 1
+        self.first: Ints = np.append(0, self.last)[:-1]
 
     def joined(self, first: Ints, last: Ints) -> Hashes:
         """Hash the words from `first` to before `last` as if there were no blanks between them."""
-        before = np.concatenate([[0], np.cumsum(self.end - self.start)])
-        total = int(before[-1]) + 1
-        sums = np.zeros(len(before), np.uint64)
-        np.cumsum(self.hash * powers(total)[before[:-1]], out=sums[1:])
-        result: Hashes = (sums[last] - sums[first]) * inverse_powers(total)[before[first]]
-        return result
+        return self._hasher.run(self._bounds[first], self._bounds[last])
+
+    def have_letters(self, first: Ints, last: Ints) -> Flags:
+        """Tell where there is a letter or digit from `first` to before `last`."""
+        return self._bounds[first] < self._bounds[last]
 
 
 def _without_the(words: _Words, first: Ints, last: Ints) -> tuple[Ints, Ints]:
     first, last = first.copy(), last.copy()
-    is_the = np.append(words.hash == _THE, False)
-    while True:
-        leading = (last - first > 1) & is_the[first]
-        first[leading] += 1
-        trailing = (last - first > 1) & is_the[last - 1]
-        last[trailing] -= 1
-        if not (leading.any() or trailing.any()):
-            return first, last
+    is_the = words.hash == _THE
+    open_names = np.arange(len(first))
+    while len(open_names):
+        open_names = open_names[last[open_names] - first[open_names] > 1]
+        leading = is_the[first[open_names]]
+        trailing = is_the[last[open_names] - 1] & ~leading
+        first[open_names] += leading
+        last[open_names] -= trailing
+        open_names = open_names[leading | trailing]
+    return first, last
 
 
 def _without_form(words: _Words, first: Ints, last: Ints) -> tuple[Ints, Bytes]:
     last = last.copy()
-    place = np.searchsorted(_FORM_HASHES, words.hash).clip(max=len(_FORM_HASHES) - 1)
-    rank = np.append(np.where(_FORM_HASHES[place] == words.hash, _FORM_RANKS[place], 0), 0)
     best = np.zeros(len(first), np.uint8)
-    while True:
-        found = np.where(last - first > 1, rank[last - 1], 0).astype(np.uint8)
-        if not found.any():
-            form: Bytes = _RANK_TO_FORM[best]
-            return last, form
-        best = np.maximum(best, found)
-        last[found > 0] -= 1
+    open_names = np.arange(len(first))
+    while len(open_names):
+        open_names = open_names[last[open_names] - first[open_names] > 1]
+        place = pc.index_in(pa.array(words.hash[last[open_names] - 1]), _FORM_HASHES).fill_null(-1)
+        rank = _FORM_RANKS[place.to_numpy()]
+        open_names, rank = open_names[rank > 0], rank[rank > 0]
+        best[open_names] = np.maximum(best[open_names], rank)
+        last[open_names] -= 1
+    form: Bytes = _RANK_TO_FORM[best]
+    return last, form
 
 
 def _split_at_markers(words: _Words) -> tuple[Ints, Ints, Ints]:
     """Part each row's words at DBA and its like; rows without one stay whole."""
     is_marker = np.isin(words.hash, _MARKER_HASHES)
     for phrase in _PHRASES:
-        hits = np.ones(max(0, len(words.hash) - len(phrase) + 1), bool)
-        for place, word in enumerate(phrase):
-            hits &= words.hash[place : place + len(hits)] == word
-        for place in range(len(phrase)):
-            is_marker[np.flatnonzero(hits) + place] = True
+        at = np.flatnonzero(words.hash[: 1 - len(phrase)] == phrase[0])
+        for place, word in enumerate(phrase[1:], 1):
+            at = at[words.hash[at + place] == word]
+        is_marker[(at[:, None] + np.arange(len(phrase))).ravel()] = True
     row = np.arange(len(words.first))
     if not is_marker.any():
         return words.first, words.last, row
@@ -325,30 +331,28 @@ def _split_at_markers(words: _Words) -> tuple[Ints, Ints, Ints]:
     return np.where(is_lone, words.first[rows], first), np.where(is_lone, words.last[rows], last), rows
 
 
-def _cut(words: _Words, first: Ints, last: Ints) -> pa.Array:
-    starts = np.append(words.start, 0)[first]
-    ends = np.where(last > first, np.append(words.end, 0)[last - 1], starts)
-    return cut_runs(words.flat, starts, ends)
+def _cut(words: _Words, first: Ints, last: Ints, order: Ints) -> pa.Array:
+    """Copy the runs of words from each `first` to before `last`, which ascend, in the order asked for."""
+    bounds = np.zeros(2 * len(first) + 1, np.int64)
+    bounds[1::2] = np.append(words.start, 0)[first]
+    bounds[2::2] = np.where(last > first, np.append(words.end, 0)[last - 1], bounds[1::2])
+    # Every second text is what lies between two runs.
+    return to_strings(words.flat, bounds).take(pa.array(2 * order + 1))
 
 
-def _translation() -> Bytes:
-    table = np.full(256, _SPACE, np.uint8)
-    for byte in range(128):
-        letter = chr(byte).upper()
-        if letter.isalnum():
-            table[byte] = ord(letter)
-    for mark in "'`":
-        table[ord(mark)] = 0
-    # What is left beyond ASCII are marks that stood over a letter.
-    table[128:] = 0
-    return table
+def _translation() -> bytes:
+    letters = {byte: ord(chr(byte).upper()) for byte in range(128) if chr(byte).isalnum()}
+    return bytes(letters.get(byte, _SPACE) for byte in range(255)) + bytes([_END])
 
 
 _TRANSLATION = _translation()
+# Apostrophes, and what is left beyond ASCII: marks that stood over a letter.
+_DROPPED = b"'`" + bytes(range(128, 255))
 # What Unicode doesn't decompose into a plain letter and a mark.
-_LETTERS = dict(
-    zip("ßæÆøØœŒłŁđĐ", ["SS", "AE", "AE", "O", "O", "OE", "OE", "L", "L", "D", "D"], strict=True)
-) | dict(zip("\u2018\u2019\u2013\u2014\u00a0", "''-- ", strict=True))
+_LETTERS = str.maketrans(
+    dict(zip("ßæÆøØœŒłŁđĐ", ["SS", "AE", "AE", "O", "O", "OE", "OE", "L", "L", "D", "D"], strict=True))
+    | dict(zip("\u2018\u2019\u2013\u2014\u00a0", "''-- ", strict=True))
+)
 _THE = np.uint64(hash_text("THE"))
 _MARKER_HASHES = np.array([hash_text(word) for word in _MARKERS], np.uint64)
 _PHRASES = [
@@ -371,7 +375,8 @@ def _spelled_forms() -> dict[str, str]:
     return mistyped | {word: form for form, words in _FORM_WORDS.items() for word in words}
 
 
-_BY_HASH = sorted((hash_text(word), _FORM_RANK.index(form) + 1) for word, form in _spelled_forms().items())
-_FORM_HASHES = np.array([pair[0] for pair in _BY_HASH], np.uint64)
-_FORM_RANKS = np.array([pair[1] for pair in _BY_HASH], np.uint8)
+_RANKS = {hash_text(word): _FORM_RANK.index(form) + 1 for word, form in _spelled_forms().items()}
+_FORM_HASHES = pa.array(_RANKS, pa.uint64())
+# The last one is that of a word that is no form.
+_FORM_RANKS = np.array([*_RANKS.values(), 0], np.uint8)
 _RANK_TO_FORM = np.array([0, *(FORMS.index(form) for form in _FORM_RANK)], np.uint8)

@@ -11,14 +11,18 @@ kind is abbreviated are left aside.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sbir_toolkit.matching.texts import Bytes, Ints, hash_strings
+from sbir_toolkit.matching.texts import Bytes, Hashes, Ints, hash_strings
+
+_Number = TypeVar("_Number", np.uint16, np.uint32)
 
 LEVELS = ("elsewhere", "unknown", "state", "zip3", "city", "zip5", "building")
 """How near two places are, farthest first; a level is an index into them."""
@@ -71,13 +75,13 @@ def read_places(address: pa.Array, city: pa.Array, state: pa.Array, zip5: pa.Arr
     >>> read_places(*texts) == read_places(*other)
     True
     """
-    street = pc.extract_regex(pc.utf8_upper(address.fill_null("")), _STREET)
+    street = pc.extract_regex(pc.ascii_upper(address.fill_null("")), _STREET)
     return Places(
         zip5=_to_number(zip5, 5),
         number=_to_number(pc.struct_field(street, "number"), 6),
-        street=_short_hash(pc.struct_field(street, "word")),
-        city=_city_hash(city),
-        state=_pair(state),
+        street=_street_hash(pc.struct_field(street, "word"), pc.struct_field(street, "next")),
+        city=_of_each_spelling(city, _city_hash),
+        state=_of_each_spelling(state, _pair),
     )
 
 
@@ -111,41 +115,52 @@ def place_level(left: Places, right: Places) -> Bytes:
     return level
 
 
+# A number, what may be joined to it, and the two words after that. No letter can
+# be read in two ways, which is what makes it fast.
 _STREET = (
-    r"^[^0-9]{0,20}(?P<number>\d{1,6})[A-Z]?[-\d]*[^A-Z0-9]+"
-    r"(?:(?:N|S|E|W|NE|NW|SE|SW|NORTH|SOUTH|EAST|WEST)[^A-Z0-9]+)?(?P<word>[A-Z0-9]+)"
+    "^[^0-9]*(?P<number>[0-9]+)(?:[A-Z][0-9]*)?(?:-[-A-Z0-9]*)?[^-A-Z0-9][^A-Z0-9]*"
+    "(?P<word>[A-Z0-9]+)(?:[^A-Z0-9]+(?P<next>[A-Z0-9]+))?"
+)
+_COMPASS = hash_strings(
+    pa.array(["N", "S", "E", "W", "NE", "NW", "SE", "SW", "NORTH", "SOUTH", "EAST", "WEST"])
 )
 
 
+def _street_hash(word: pa.Array, following: pa.Array) -> npt.NDArray[np.uint32]:
+    hashes = hash_strings(word)
+    compass = np.flatnonzero(np.isin(hashes, _COMPASS))
+    following = hash_strings(following.take(pa.array(compass)))
+    hashes[compass] = np.where(following == 0, hashes[compass], following)
+    return _short(hashes)
+
+
+def _of_each_spelling(
+    texts: pa.Array, read: Callable[[pa.Array], npt.NDArray[_Number]]
+) -> npt.NDArray[_Number]:
+    """Read each distinct text once: cities and states repeat."""
+    spelled = texts.fill_null("").dictionary_encode()
+    values: npt.NDArray[_Number] = read(spelled.dictionary)[spelled.indices.to_numpy()]
+    return values
+
+
 def _city_hash(city: pa.Array) -> npt.NDArray[np.uint32]:
-    # Cities repeat, so each spelling is read once.
-    spelled = city.fill_null("").dictionary_encode()
-    hashes: npt.NDArray[np.uint32] = _short_hash(_plain_city(spelled.dictionary))[spelled.indices.to_numpy()]
-    return hashes
-
-
-def _plain_city(city: pa.Array) -> pa.Array:
     plain = pc.utf8_upper(city)
     plain = pc.replace_substring_regex(plain, r"[^A-Z]+", " ")
-    plain = pc.replace_substring_regex(plain, r"\bSAINT\b", "ST")
-    plain = pc.replace_substring_regex(plain, r"\bFORT\b", "FT")
-    plain = pc.replace_substring_regex(plain, r"\bMOUNT\b", "MT")
-    return pc.replace_substring(plain, " ", "")
+    plain = pc.replace_substring_regex(plain, r"\b(?:(S)AIN|(F)OR|(M)OUN)T\b", r"\1\2\3T")
+    return _short(hash_strings(pc.replace_substring(plain, " ", "")))
 
 
 def _to_number(digits: pa.Array, width: int) -> npt.NDArray[np.uint32]:
     digits = digits.fill_null("")
-    is_number = pc.and_(pc.utf8_is_decimal(digits), pc.less_equal(pc.utf8_length(digits), width))
+    is_number = pc.and_(pc.ascii_is_decimal(digits), pc.less_equal(pc.binary_length(digits), width))
     numbers = pc.cast(pc.if_else(is_number, digits, "0"), pa.uint32())
     return np.asarray(numbers.to_numpy(zero_copy_only=False), np.uint32)
 
 
-def _short_hash(words: pa.Array) -> npt.NDArray[np.uint32]:
-    return (hash_strings(words) >> np.uint64(32)).astype(np.uint32)
+def _short(hashes: Hashes) -> npt.NDArray[np.uint32]:
+    return (hashes >> np.uint64(32)).astype(np.uint32)
 
 
 def _pair(state: pa.Array) -> npt.NDArray[np.uint16]:
-    letters = pc.ascii_rpad(pc.utf8_slice_codeunits(pc.utf8_upper(state.fill_null("")), 0, 2), 2, " ")
-    codes = hash_strings(letters) >> np.uint64(48)
-    is_known = np.asarray(pc.not_equal(letters, "  ").to_numpy(zero_copy_only=False))
-    return np.where(is_known, np.maximum(codes, 1), 0).astype(np.uint16)
+    letters = [(text.upper().encode() + b"\0\0")[:2] for text in state.to_pylist()]
+    return np.array([int.from_bytes(pair) for pair in letters], np.uint16)

@@ -2,9 +2,10 @@
 
 from sbir_toolkit.params.loading import Params, load_params
 from sbir_toolkit.params.performance import Alerts, Performance
-from sbir_toolkit.params.quality import Gate, Quality, default_gates
+from sbir_toolkit.params.quality import Gate, HistoryRule, Quality, default_gates
 from sbir_toolkit.params.work import (
     FILE_PARAMETERS,
+    OPTIONAL_FILES,
     Accuracy,
     Compute,
     Limits,
@@ -16,10 +17,12 @@ from sbir_toolkit.params.work import (
 
 __all__ = [
     "FILE_PARAMETERS",
+    "OPTIONAL_FILES",
     "Accuracy",
     "Alerts",
     "Compute",
     "Gate",
+    "HistoryRule",
     "Limits",
     "Matching",
     "Params",

@@ -33,6 +33,9 @@ from sbir_toolkit.params.work import (
     Synthetic,
 )
 
+# What a person writes there is a sentence with a colon in it, which YAML would take for something else.
+_SENTENCES = "quality.overrule."
+
 
 class Params(Section):
     """Everything a run can be told."""
@@ -146,7 +149,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
             )
         )
     try:
-        value = yaml.safe_load(text) if text else None
+        value = text if key.startswith(_SENTENCES) else yaml.safe_load(text) if text else None
     except yaml.YAMLError as wrong:
         raise ParameterError(
             explain("the value of an override isn't YAML", where=f"-p {override}", got=wrong)

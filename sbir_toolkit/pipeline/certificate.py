@@ -79,11 +79,15 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         `is_complete`, `missing` (what isn't there, and why), `outputs`, one entry for each required table,
-        and `overrides`, how many decisions of people were laid over the matches, by kind.
+        `overrides`, how many decisions of people were laid over the matches, by kind, and what a reader must
+        know of the outputs: `degraded` (why they bear a mark), `quarantined` (the gates that set awards
+        aside), and `overruled` (the gates that failed and were let pass, by whom and why).
     """
     outputs, missing = [], []
     for stage in pipeline.stages:
         facts = record["stages"][stage.name]
+        if facts["status"] == "skipped" and facts.get("held_by"):
+            continue  # its condition isn't met, so nothing is required of it
         if facts["status"] not in ENDED_WELL:
             missing += [
                 {"table": table, "stage": stage.name, "why": f"{facts['status']}: {facts['reason']}"}
@@ -99,7 +103,20 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
         for name, count in record["metrics"].items()
         if name.startswith("overrides_")
     }
-    return {"is_complete": not missing, "missing": missing, "outputs": outputs, "overrides": decided}
+    gates = record["gates"]
+    return {
+        "is_complete": not missing,
+        "missing": missing,
+        "outputs": outputs,
+        "overrides": decided,
+        "degraded": list(record["marks"]),
+        "quarantined": [gate["gate"] for gate in gates if gate["action"] == "quarantine"],
+        "overruled": [
+            {name: gate[name] for name in ("gate", "overruled", "value", "threshold", "reason")}
+            for gate in gates
+            if gate["overruled"]
+        ],
+    }
 
 
 def _check_sum(rule: str, stage: Stage, run: RunFolder, recorded: Mapping[str, Any]) -> str:

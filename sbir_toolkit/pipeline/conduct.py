@@ -20,7 +20,7 @@ from typing import Any
 from sbir_toolkit import errors
 from sbir_toolkit.errors import ContractError, GateError, StageError
 from sbir_toolkit.pipeline.certificate import check_outputs
-from sbir_toolkit.pipeline.gates import failing, judge, way_out
+from sbir_toolkit.pipeline.gates import Hindrance, Judgement, judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
 from sbir_toolkit.pipeline.plan import plan_stage
 from sbir_toolkit.pipeline.publish import publish_stage
@@ -29,7 +29,6 @@ from sbir_toolkit.pipeline.runner import Outcome, run_notebook
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Stage
 from sbir_toolkit.pipeline.workspace import stored_result
-from sbir_toolkit.quality import Decision
 from sbir_toolkit.storage import read_json
 
 Say = Callable[[str], None]
@@ -78,8 +77,7 @@ class Conductor:
         self._say = say
         self._store = ResultStore(setup.project)
         self._stop = threading.Event()
-        self._decision: Decision | None = None
-        self._failed_gates: list[str] = []
+        self._judgement: Judgement | None = None
 
     def conduct(self) -> None:
         """Run until every stage has ended, one way or another."""
@@ -109,9 +107,7 @@ class Conductor:
     def _do_stage(self, stage: Stage) -> None:
         hindrance = self._hindrance(stage)
         if hindrance is not None:
-            status, reason = hindrance
-            self._state.update_stage(stage.name, status=status, reason=reason, ended=time.time())
-            self._say(f"{stage.name}: {status} - {reason}")
+            self._hold_up(stage, hindrance)
             return
         key = stage_key(stage, self._setup, self._table_digests(stage), self._state.folder.run_id)
         is_redone = self._order.is_fresh or stage.name in self._order.redo
@@ -129,22 +125,46 @@ class Conductor:
         if "metrics" in stage.writes and self._state.stage(stage.name)["status"] in ENDED_WELL:
             self._judge(stage)
 
-    def _hindrance(self, stage: Stage) -> tuple[str, str] | None:
+    def _hindrance(self, stage: Stage) -> Hindrance | None:
         if self._stop.is_set():
-            return "pending", "the run was told to stop before it began"
-        if self._decision is not None and self._decision.overall == "stop":
-            return "blocked", f"a gate stopped the run: {'; '.join(self._failed_gates)}"
+            return Hindrance("pending", "the run was told to stop before it began", ())
+        if self._judgement is not None and self._judgement.decision.overall == "stop":
+            return self._judgement.hindrance(stage)
         for name in self._pipeline.upstream(stage):
-            status = self._state.stage(name)["status"]
-            if status in _HELD_UP:
-                is_unwanted = status == "skipped" and not self._is_wanted(stage)
-                why = f"it reads what {name} writes, and {name} {_past(status)}"
-                if status == "skipped" and not is_unwanted:
+            facts = self._state.stage(name)
+            if facts["status"] in _HELD_UP:
+                is_conditional = bool(facts.get("held_by"))
+                is_skipped = facts["status"] == "skipped" and (is_conditional or not self._is_wanted(stage))
+                why = f"it reads what {name} writes, and {name} {_past(facts['status'])}"
+                if facts["status"] == "skipped" and not is_skipped:
                     why += f"; run first, or with it: {self._run_first(stage)}"
-                return "skipped" if is_unwanted else "blocked", why
-        if stage.needs_gates and self._decision is not None and self._decision.overall == "block":
-            return "blocked", "; ".join(self._failed_gates)
+                status = "skipped" if is_skipped else "blocked"
+                return Hindrance(status, why, tuple(facts.get("held_by", ())))
+        if self._judgement is not None and self._pipeline.asks_gates(stage):
+            return self._judgement.hindrance(stage)
         return None
+
+    def _hold_up(self, stage: Stage, hindrance: Hindrance) -> None:
+        # What an earlier attempt at this run left must not pass for a result of this one.
+        folder = self._state.folder
+        if hindrance.status in ("blocked", "skipped"):
+            for path in (
+                *map(folder.table, stage.writes),
+                folder.notebook(stage.notebook),
+                folder.report(stage.notebook),
+                folder.metrics(stage.name),
+            ):
+                path.unlink(missing_ok=True)
+        self._state.update_stage(
+            stage.name,
+            status=hindrance.status,
+            reason=hindrance.reason,
+            held_by=list(hindrance.gates),
+            ended=time.time(),
+            outputs={},
+            report=None,
+        )
+        self._say(f"{stage.name}: {hindrance.status} - {hindrance.reason}")
 
     def _run_first(self, stage: Stage) -> str:
         """Name the options by which all that a stage needs, and that isn't known, would run."""
@@ -245,13 +265,13 @@ class Conductor:
         return int(sum(count for name, count in recorded.items() if name.endswith("_records")))
 
     def _judge(self, stage: Stage) -> None:
-        report, self._decision = judge(self._state.folder.table("metrics"), self._setup.params)
-        self._failed_gates = failing(report)
+        folder = self._state.folder
+        judgement = judge(folder.table("metrics"), folder.table("metric_history"), self._setup.params)
+        self._judgement = judgement
         self._state.update(
-            way_out=way_out(report),
-            gates=report.table.astype(object).where(report.table.notna(), None).to_dict("records"),
+            way_out=judgement.way_out(), gates=judgement.rows(), marks=list(judgement.decision.marks)
         )
-        for sentence in self._decision.sentences:
+        for sentence in judgement.decision.sentences:
             self._say(f"{stage.name}: {sentence}")
 
 
@@ -265,7 +285,7 @@ def exit_code_of(record: dict[str, Any]) -> int:
     ]
     if failed:
         return int(max(failed))
-    if any(gate["verdict"] == "fail" and gate["action"] != "continue" for gate in record["gates"]):
+    if any(gate["action"] in ("block", "stop") for gate in record["gates"]):
         return GateError.exit_code
     return 0 if all(stage["status"] in (*ENDED_WELL, "skipped") for stage in stages) else StageError.exit_code
 
@@ -277,7 +297,7 @@ def status_of(record: dict[str, Any], *, was_stopped: bool) -> str:
         return "interrupted"
     if statuses & {"failed", "died"}:
         return "failed"
-    if any(gate["verdict"] == "fail" and gate["action"] == "stop" for gate in record["gates"]):
+    if any(gate["action"] == "stop" for gate in record["gates"]):
         return "stopped"
     return "blocked" if "blocked" in statuses else "done"
 

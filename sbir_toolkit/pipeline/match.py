@@ -1,7 +1,8 @@
 """The matcher alone: two files in, one table of matches out, no notebooks.
 
 The same readers, the same enrichment and the same store as in the pipeline, so a match made here is byte for
-byte the one that a run makes, and the index that one of them built serves the other.
+byte the one that a run makes. The recipients go from their file straight into the index; records of theirs
+that could not be used are kept with their reasons in the store, `recipients/*/recipient_rejects.parquet`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -20,12 +20,12 @@ from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
 from sbir_toolkit.matching import Explanation, explain_match, open_index
-from sbir_toolkit.params import Params, Source
+from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
 from sbir_toolkit.pipeline.setup import digest_input
 from sbir_toolkit.reports.spreadsheets import ReviewFiles, write_review
-from sbir_toolkit.sources import Loaded, load_awards, load_recipients
+from sbir_toolkit.sources import Loaded, load_awards, stream_recipients
 from sbir_toolkit.storage import atomic_path, digest_value, locked, read_json, write_json
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
@@ -85,21 +85,30 @@ def match_awards(
     _require_ending(out, ".parquet", "the matches are written as Parquet")
     if review is not None:
         _require_ending(review, ".xlsx", "the review list is written as a workbook")
-    made_from = {
-        "awards": digest_input(awards, "awards", params.awards, todo="name SBIR.gov's CSV file"),
-        "recipients": digest_input(
-            recipients, "recipients", params.recipients, todo="name a file of recipients"
-        ),
-        "told": [_told(params.awards), _told(params.recipients)],
-        "code": code_digest("sources", "matching"),
-        "libraries": library_versions(DECIDING_LIBRARIES),
-    }
-    work = store / "files" / digest_value(made_from)[7:23]
+    with ThreadPoolExecutor(2) as threads:
+        digests = [
+            threads.submit(digest_input, awards, "awards", params.awards, todo="name SBIR.gov's CSV file"),
+            threads.submit(
+                digest_input, recipients, "recipients", params.recipients, todo="name a file of recipients"
+            ),
+        ]
+        awards_key, recipients_key = (
+            digest_value(
+                {
+                    "input": digest.result(),
+                    "told": source.model_dump(mode="json", exclude={"path"}),
+                    "code": code_digest("sources", "matching"),
+                    "libraries": library_versions(DECIDING_LIBRARIES),
+                }
+            )
+            for digest, source in zip(digests, (params.awards, params.recipients), strict=True)
+        )
+    work = store / "files" / digest_value([awards_key, recipients_key])[7:23]
     with locked(work.with_suffix(".lock"), "these two files", wait_s=_WAIT_S):
         # The two files have nothing to do with each other, and reading releases the interpreter.
         with ThreadPoolExecutor(1) as beside:
             reading = beside.submit(load_awards, awards, work, params.limits, params.awards)
-            index, told = _find_index(recipients, made_from, work, store, params)
+            index, told = _find_index(recipients, recipients_key, store, params)
             read_awards = reading.result()
         linked = link_awards(work / "awards.parquet", index, work, store, params)
         for source, target in (
@@ -119,21 +128,16 @@ def match_awards(
     return Matched(out, read_awards, told, linked, unused, files)
 
 
-def _find_index(
-    recipients: Path, made_from: dict[str, Any], work: Path, store: Path, params: Params
-) -> tuple[Path, str]:
-    # A note in the store says which index a file was read into, so a known file needn't be read to find it.
-    key = digest_value({**made_from, "awards": "", "postings": params.matching.max_word_postings})[7:23]
-    note = store / "recipients" / f"{key}.json"
-    if note.exists():
-        known = read_json(note)
-        index = store / "index" / known["index"]
-        if index.exists():
-            return index, known["told"]
-    loaded = load_recipients(recipients, work, params.limits, params.recipients)
-    index = prepare_index(work / "recipients.parquet", store, params)
-    write_json(note, {"index": index.name, "told": repr(loaded)})
-    return index, repr(loaded)
+def _find_index(recipients: Path, key: str, store: Path, params: Params) -> tuple[Path, str]:
+    # The recipients go from the file into the index, and are read only when there is none, or no note of what
+    # was found when they were read.
+    folder = store / "recipients" / key[7:23]
+    reading = stream_recipients(recipients, folder, params.limits, params.recipients)
+    index = prepare_index(reading, store, params, content=key)
+    note = folder / "told.json"
+    if not note.exists():
+        write_json(note, repr(reading.finish()))
+    return index, read_json(note)
 
 
 def _require_ending(path: Path, ending: str, what: str) -> None:
@@ -146,11 +150,6 @@ def _require_ending(path: Path, ending: str, what: str) -> None:
 def _list_unused(overrides: Path) -> list[str]:
     unused = pq.read_table(overrides, filters=[("status", "=", "unused")]).to_pylist()
     return [f"override in row {one['row']} not used ({one['company']}): {one['reason']}" for one in unused]
-
-
-def _told(source: Source) -> dict[str, Any]:
-    """What the parameters say about an input, but for where it is."""
-    return source.model_dump(mode="json", exclude={"path"})
 
 
 def _rejects_of(out: Path) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 from sbir_toolkit.errors import ParameterError, explain
-from sbir_toolkit.pipeline.gates import failing, judge
+from sbir_toolkit.pipeline.gates import Hindrance, judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage
@@ -33,20 +33,20 @@ class PlannedStage:
         Why, in words.
     key
         Its key; None while something it reads isn't known yet.
-    is_blocked
-        Whether a quality gate, judged by a known result, holds it up.
+    held_up
+        As what it would end, blocked or skipped, where a gate judged by a known result holds it up.
     """
 
     stage: str
     result: StoredResult | None
     reason: str
     key: StageKey | None
-    is_blocked: bool = False
+    held_up: str = ""
 
     @property
     def action(self) -> str:
-        """run, reuse or blocked."""
-        return "blocked" if self.is_blocked else "reuse" if self.result else "run"
+        """run, reuse, blocked or skipped."""
+        return self.held_up or ("reuse" if self.result else "run")
 
 
 @dataclass(frozen=True)
@@ -153,19 +153,19 @@ def _plan_stage(
     if running:
         return PlannedStage(stage.name, None, f"{', '.join(running)} runs before it", None)
     key = stage_key(stage, setup, tables, None)
-    held_up = _held_up(stage, setup, planned)
-    if held_up:
-        return PlannedStage(stage.name, None, held_up, key, is_blocked=True)
+    hindrance = _hindrance(stage, setup, planned)
+    if hindrance is not None:
+        return PlannedStage(stage.name, None, hindrance.reason, key, held_up=hindrance.status)
     result, reason = plan_stage(stage, key, setup, is_redone=stage.name in redo)
     return PlannedStage(stage.name, result, reason, key)
 
 
-def _held_up(stage: Stage, setup: Setup, planned: Mapping[str, PlannedStage]) -> str:
+def _hindrance(stage: Stage, setup: Setup, planned: Mapping[str, PlannedStage]) -> Hindrance | None:
     judge_stage = setup.pipeline.producer("metrics")
-    if not stage.needs_gates or judge_stage is None:
-        return ""
+    if judge_stage is None or not setup.pipeline.asks_gates(stage):
+        return None
     result = planned[judge_stage.name].result
     if result is None:
-        return ""
-    report, decision = judge(setup.project.outputs / result.tables["metrics"].path, setup.params)
-    return "; ".join(failing(report)) if decision.overall != "continue" else ""
+        return None
+    tables = {name: setup.project.outputs / table.path for name, table in result.tables.items()}
+    return judge(tables["metrics"], tables.get("metric_history"), setup.params).hindrance(stage)

@@ -12,13 +12,14 @@ from typing import Any
 
 import nbformat
 
-from sbir_toolkit.params import Params
 from sbir_toolkit.performance import History, find_alerts, judge_stages, measure_run
 from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_alerts
 from sbir_toolkit.pipeline.certificate import certify
-from sbir_toolkit.pipeline.gates import judge, way_out
+from sbir_toolkit.pipeline.decisions import log_decisions
+from sbir_toolkit.pipeline.gates import judge
+from sbir_toolkit.pipeline.past import earlier_records, keep_accepted
 from sbir_toolkit.pipeline.project import Project
-from sbir_toolkit.pipeline.run import RunFolder, RunState, list_runs, read_run
+from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, RunState, list_runs, read_run
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage
 from sbir_toolkit.reports.html import render_notebook
@@ -57,17 +58,49 @@ def publish_stage(stage: Stage, setup: Setup, state: RunState) -> None:
     }
     with atomic_path(executed) as temporary:
         nbformat.write(notebook, temporary)
-    report = folder.report(stage.notebook)
+    _render(stage, state, notices=_notices(stage, setup, state))
+    state.update_stage(stage.name, report=f"reports/{folder.report(stage.notebook).name}")
+
+
+def mark_reports(setup: Setup, state: RunState) -> None:
+    """Put on top of every report of a run what concerns all of it: overruled gates, degraded outputs.
+
+    A reused report may bear what was true of the run that it comes from; it is rendered anew then.
+    """
+    told = run_notices(state.record)
+    state.update(notices=told)
+    for stage in setup.pipeline.stages:
+        facts = state.stage(stage.name)
+        origin = RunFolder(setup.project.runs / str(facts.get("reused_from") or state.folder.run_id))
+        is_marked = bool(origin.record.exists() and read_json(origin.record).get("notices"))
+        if facts.get("report") and (told or is_marked):
+            own = [notice for notice in _notices(stage, setup, state) if notice not in told]
+            _render(stage, state, notices=[*told, *own])
+
+
+def run_notices(record: Mapping[str, Any]) -> list[str]:
+    """Say what every reader of a run's reports must know first."""
+    overruled = [
+        f"Gate {gate['gate']} failed and was overruled by {gate['overruled']}. It says: {gate['reason']}."
+        for gate in record["gates"]
+        if gate["overruled"]
+    ]
+    return [*overruled, *(f"Degraded: {mark}." for mark in record["marks"])]
+
+
+def _render(stage: Stage, state: RunState, *, notices: list[str]) -> None:
+    executed, report = state.folder.notebook(stage.notebook), state.folder.report(stage.notebook)
+    notebook = nbformat.read(executed, as_version=4)
+    facts = notebook.metadata["sbir_toolkit"]
     render_notebook(
         executed,
         report,
         title=_title(notebook, stage.name),
-        run_id=folder.run_id,
-        header=_header(facts, state.record, setup.params),
-        notices=_notices(stage, setup, state),
+        run_id=state.folder.run_id,
+        header=_header(facts, state.record["name"]),
+        notices=notices,
         home="../index.html",
     )
-    state.update_stage(stage.name, report=f"reports/{report.name}")
 
 
 def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
@@ -87,6 +120,9 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
         metrics=collect_metrics(pipeline, state.folder),
     )
     state.update(certificate=certify(pipeline, record))
+    mark_reports(setup, state)
+    state.update(decisions=log_decisions(record, earlier_records(project, record)))
+    keep_accepted(project, state.folder, record)
     history = History(project.history)
     alerts = [*stage_alerts(stages), *gate_alerts(record["gates"])]
     verdicts = judge_stages(history.stages(), record, params.performance)
@@ -127,16 +163,16 @@ def _title(notebook: Any, fallback: str) -> str:
     return str(heading.splitlines()[0].removeprefix("# "))
 
 
-def _header(facts: Mapping[str, Any], record: Mapping[str, Any], params: Params) -> dict[str, str]:
+def _header(facts: Mapping[str, Any], params: str) -> dict[str, str]:
     header = {
         "Stage": str(facts["status"]),
         "Started": time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["started"])),
         "Time": f"{facts['elapsed_s']:.1f} s",
         "Memory at most": f"{facts['peak_bytes'] / 1e6:,.0f} MB",
-        "Parameters": params.name,
+        "Parameters": params,
     }
-    commit = record["code"]["commit"]
-    header["Code"] = record["code"]["release"] + (f" ({commit[:8]})" if commit else "")
+    commit = facts["code"]["commit"]
+    header["Code"] = facts["code"]["release"] + (f" ({commit[:8]})" if commit else "")
     return header
 
 
@@ -145,18 +181,23 @@ def _notices(stage: Stage, setup: Setup, state: RunState) -> list[str]:
     # An error that the notebook raised stands in the report already; how a process died doesn't.
     is_told = facts["status"] == "done" or (facts["status"] == "failed" and facts.get("error"))
     notices = [] if is_told else [f"This stage {facts['status']}: {facts['reason']}"]
-    if "metrics" in stage.writes and facts["status"] == "done":
-        report, decision = judge(state.folder.table("metrics"), setup.params)
+    if "metrics" in stage.writes and facts["status"] in ENDED_WELL:
+        tables = state.folder.table("metrics"), state.folder.table("metric_history")
+        judgement = judge(*tables, setup.params)
+        decision = judgement.decision
         if decision.overall != "continue":
-            held = [
-                other.name
-                for other in setup.pipeline.stages
-                if other.needs_gates or decision.overall == "stop"
-            ]
-            later = [name for name in held if state.stage(name)["status"] == "pending"]
-            notices += [*decision.sentences, f"Not run because of this: {', '.join(later) or 'nothing'}."]
-            notices += [f"{way_out(report)[:1].upper()}{way_out(report)[1:]}."]
+            notices += decision.sentences
+        if decision.exit_code:
+            others = (other for other in setup.pipeline.stages if _comes_later(other, setup.pipeline))
+            held = [other.name for other in others if judgement.hindrance(other)]
+            notices.append(f"Not run because of this: {', '.join(held) or 'nothing'}.")
+            notices.append(f"{judgement.way_out()[:1].upper()}{judgement.way_out()[1:]}.")
     return notices
+
+
+def _comes_later(stage: Stage, pipeline: Pipeline) -> bool:
+    judge_stage = pipeline.producer("metrics")
+    return judge_stage is not None and judge_stage.name in pipeline.before(stage)
 
 
 def _point_to(project: Project, run: RunFolder) -> None:

@@ -10,14 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sbir_toolkit.errors import InputError, explain
-from sbir_toolkit.params import FILE_PARAMETERS, Params, Source
-from sbir_toolkit.pipeline.project import (
-    OVERRIDES,
-    Project,
-    input_path,
-    is_synthetic,
-    make_synthetic_input,
-)
+from sbir_toolkit.params import FILE_PARAMETERS, OPTIONAL_FILES, Params, Source
+from sbir_toolkit.pipeline.project import Project, input_path, is_synthetic, make_synthetic_input
 from sbir_toolkit.pipeline.stages import Pipeline, load_pipeline
 from sbir_toolkit.sources import find_files
 from sbir_toolkit.storage import digest_file, digest_value
@@ -68,9 +62,10 @@ def make_setup(project: Project, params: Params, *, say: Callable[[str], None] |
 def _digest(project: Project, params: Params, name: str) -> str | None:
     key = FILE_PARAMETERS[name]
     path = input_path(project, params, name)
-    if params.lookup(key) is None and (name == OVERRIDES or not path.exists()):
-        return NO_FILE if name == OVERRIDES else None
-    source = Source() if name == OVERRIDES else Source.model_validate(params.lookup(name))
+    is_optional = name in OPTIONAL_FILES
+    if params.lookup(key) is None and (is_optional or not path.exists()):
+        return NO_FILE if is_optional else None
+    source = Source() if is_optional else Source.model_validate(params.lookup(name))
     return digest_input(path, name, source, todo=f"name it with -p {key}=FILE, or in a parameters file")
 
 

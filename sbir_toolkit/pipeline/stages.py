@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sbir_toolkit.errors import ParameterError, PipelineError, explain
 from sbir_toolkit.params import FILE_PARAMETERS, Params
-from sbir_toolkit.tables import TABLES
+from sbir_toolkit.tables import TABLES, VERDICTS
 from sbir_toolkit.versions import LAYERS
 
 PARAMETERS = ("run_id", "params_file")
@@ -41,9 +41,15 @@ class Stage(BaseModel):
     uses: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    needs_gates: bool = False
+    needs_gates: bool | tuple[str, ...] = False
+    when: dict[str, tuple[str, ...]] = Field(default={})
     measures_run: bool = False
     conserves: tuple[str, ...] = Field(default=())
+
+    @property
+    def asks_gates(self) -> bool:
+        """Whether it depends on the gates' verdicts, by its own declaration."""
+        return bool(self.needs_gates or self.when)
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,13 @@ class Pipeline:
         In that order; stages that could go in either order keep that of the file.
     folder
         Where the notebooks are.
+    blockable
+        Stages that gates name as those they block.
     """
 
     stages: tuple[Stage, ...]
     folder: Path
+    blockable: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Stage:
         for stage in self.stages:
@@ -73,6 +82,10 @@ class Pipeline:
     def names(self) -> list[str]:
         """The stages' names, in order."""
         return [stage.name for stage in self.stages]
+
+    def asks_gates(self, stage: Stage) -> bool:
+        """Whether the gates' verdicts may hold a stage up."""
+        return stage.asks_gates or stage.name in self.blockable
 
     def producer(self, table: str) -> Stage | None:
         """The stage that writes a table."""
@@ -88,7 +101,7 @@ class Pipeline:
         """The stages that must have ended before it: those it reads from, comes after, or asks for gates."""
         gates = self.producer("gates")
         waits = {*self.upstream(stage), *stage.after}
-        if stage.needs_gates and gates is not None:
+        if gates is not None and self.asks_gates(stage):
             waits.add(gates.name)
         return [name for name in self.names if name in waits]
 
@@ -122,11 +135,15 @@ def load_pipeline(path: Path, params: Params) -> Pipeline:
         Naming the stage, the key, and what is wrong with it.
     """
     declared = _declared(path)
+    blockable = frozenset(name for gate in params.quality.gates.values() for name in gate.blocks)
+    names = [stage.name for stage in declared]
+    _require(sorted(blockable), names, "a gate blocks the stage '{}', which isn't there", "quality.gates")
     for stage in declared:
-        _check_names(stage, declared, path)
+        _check_names(stage, declared, blockable, path)
+        _check_gates(stage, params, path)
         _check_parameters(stage, params, path)
         _check_notebook(stage, path.parent / stage.notebook)
-    return Pipeline(_ordered(declared, path), path.parent)
+    return Pipeline(_ordered(declared, blockable, path), path.parent, blockable)
 
 
 def notebook_parameters(path: Path) -> dict[str, Any]:
@@ -187,7 +204,7 @@ def _declared(path: Path) -> list[Stage]:
         raise PipelineError(explain("a stage's declaration is wrong", where=path, got=wrong)) from wrong
 
 
-def _check_names(stage: Stage, stages: list[Stage], path: Path) -> None:
+def _check_names(stage: Stage, stages: list[Stage], blockable: frozenset[str], path: Path) -> None:
     where = f"{path}, stage {stage.name}"
     made = [table for other in stages for table in other.writes]
     rooms = sorted({room for layer in LAYERS for room in layer})
@@ -195,11 +212,20 @@ def _check_names(stage: Stage, stages: list[Stage], path: Path) -> None:
     _require(stage.reads, made, "no stage writes the table '{}'", where)
     _require(stage.after, [other.name for other in stages], "there is no stage '{}'", where)
     _require(stage.rooms, rooms, "there is no room '{}'", where)
-    _require(["gates"] if stage.needs_gates else [], made, "no stage writes the table '{}'", where)
+    is_asking = stage.asks_gates or stage.name in blockable
+    _require(["gates"] if is_asking else [], made, "no stage writes the table '{}'", where)
     for table in stage.writes:
         if made.count(table) > 1:
             makers = " and ".join(other.name for other in stages if table in other.writes)
             raise PipelineError(explain(f"two stages write the table '{table}'", where=where, got=makers))
+
+
+def _check_gates(stage: Stage, params: Params, path: Path) -> None:
+    where = f"{path}, stage {stage.name}"
+    named = stage.needs_gates if isinstance(stage.needs_gates, tuple) else ()
+    _require([*named, *stage.when], params.quality.gates, "there is no gate '{}'", where)
+    for wanted in stage.when.values():
+        _require(wanted, VERDICTS, "there is no verdict '{}'", where)
 
 
 def _require(names: Iterable[str], known: Collection[str], complaint: str, where: str) -> None:
@@ -229,8 +255,8 @@ def _check_notebook(stage: Stage, notebook: Path) -> None:
         )
 
 
-def _ordered(stages: list[Stage], path: Path) -> tuple[Stage, ...]:
-    unordered = Pipeline(tuple(stages), path.parent)
+def _ordered(stages: list[Stage], blockable: frozenset[str], path: Path) -> tuple[Stage, ...]:
+    unordered = Pipeline(tuple(stages), path.parent, blockable)
     sorter: TopologicalSorter[str] = TopologicalSorter(
         {stage.name: unordered.before(stage) for stage in stages}
     )

@@ -183,9 +183,11 @@ def _source_key(stage: Stage, setup: Setup) -> str:
 
 
 def _why_nothing(plan: Plan) -> str:
-    held_up = [planned for planned in plan.stages if planned.is_blocked]
+    held_up = [planned for planned in plan.stages if planned.held_up]
     words = "inputs, parameters, notebooks, code and libraries are the same (--fresh runs it all the same)"
-    return words + "".join(f"\n{planned.stage} stays blocked: {planned.reason}" for planned in held_up)
+    return words + "".join(
+        f"\n{planned.stage} stays {planned.held_up}: {planned.reason}" for planned in held_up
+    )
 
 
 def _wanted(record: dict[str, Any]) -> frozenset[str] | None:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from sbir_toolkit.errors import GateError, InputError, ParameterError, explain
 from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
-from sbir_toolkit.pipeline.gates import failing, judge, way_out
+from sbir_toolkit.pipeline.gates import judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, StoredTable, stage_key
+from sbir_toolkit.pipeline.past import accepted_metrics
 from sbir_toolkit.pipeline.project import (
     Project,
     find_params_file,
@@ -31,7 +32,15 @@ from sbir_toolkit.pipeline.project import (
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
 from sbir_toolkit.pipeline.setup import make_setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage, load_pipeline
-from sbir_toolkit.storage import is_locked, read_json, read_lines, write_json, write_parquet
+from sbir_toolkit.storage import (
+    is_locked,
+    mark_table,
+    read_json,
+    read_lines,
+    read_marks,
+    write_json,
+    write_parquet,
+)
 from sbir_toolkit.tables import TABLES
 
 if TYPE_CHECKING:
@@ -99,7 +108,7 @@ class OpenStage:
         self._key: StageKey | None = None
         if self._is_lab and source is None:
             self._look_up()
-        if stage.needs_gates:
+        if pipeline.asks_gates(stage):
             self._ask_gates()
 
     def __repr__(self) -> str:
@@ -110,10 +119,17 @@ class OpenStage:
             where = (
                 f"opened on run {self._source.run_id}, which stays as it is; results go to {self._run.path}"
             )
-        return f"Stage {self._stage.name}, {where}, parameters {self.params.name}."
+        degraded = "".join(f"\nWhat it reads is degraded: {mark}." for mark in self.marks)
+        return f"Stage {self._stage.name}, {where}, parameters {self.params.name}.{degraded}"
 
     def _repr_html_(self) -> str:
-        return f"<p><small>{escape(repr(self))}</small></p>"
+        return "".join(f"<p><small>{escape(line)}</small></p>" for line in repr(self).splitlines())
+
+    @property
+    def marks(self) -> list[str]:
+        """Why what this stage reads is degraded, a sentence each; what it writes will bear the same marks."""
+        paths = [self._find(table) for table in self._stage.reads]
+        return list(dict.fromkeys(mark for path in paths if path.exists() for mark in read_marks(path)))
 
     @property
     def folder(self) -> Path:
@@ -140,6 +156,11 @@ class OpenStage:
         """Where an input file is: the one that the parameters name, or the synthetic one."""
         return input_path(self._project, self.params, name)
 
+    @property
+    def labels(self) -> Path | None:
+        """Where the labels are that somebody filled in; None when there are none."""
+        return self.input("labels") if self.params.accuracy.labels else None
+
     def path(self, table: str) -> Path:
         """Where a table is that this stage reads or writes.
 
@@ -150,9 +171,7 @@ class OpenStage:
         """
         if table in self._stage.writes:
             return self._run.table(table)
-        if table in self._results:
-            return self._project.outputs / self._results[table].path
-        path = self._source.table(table)
+        path = self._find(table)
         if path.exists():
             return path
         maker = self._pipeline.producer(table)
@@ -174,10 +193,16 @@ class OpenStage:
         return frame
 
     def write(self, **tables: pd.DataFrame) -> None:
-        """Write tables, each checked against its contract."""
+        """Write tables, each checked against its contract; what is made of degraded tables is degraded."""
+        marks = self.marks
         for name, frame in tables.items():
             contract = TABLES[name]
-            write_parquet(self.path(name), contract.arrow(contract.check(frame)))
+            write_parquet(self.path(name), mark_table(contract.arrow(contract.check(frame)), marks))
+
+    def accepted_metrics(self) -> pd.DataFrame:
+        """What the runs that were accepted before this one measured, as a table `metric_history`."""
+        record = None if self._is_lab else read_json(self._run.record)
+        return accepted_metrics(self._project, self.params.name, before=record["created"] if record else None)
 
     def record(self, **values: Any) -> None:
         """Record counts and metrics of this stage; they become part of the run's record."""
@@ -215,6 +240,11 @@ class OpenStage:
         if outputs is not None and self._key is not None:
             ResultStore(self._project).add(self._stored(self._key, outputs))
         return Finished(self._stage.name, self.run_id, self._row_counts(), sums)
+
+    def _find(self, table: str) -> Path:
+        if table in self._results:
+            return self._project.outputs / self._results[table].path
+        return self._source.table(table)
 
     def _row_counts(self) -> dict[str, int]:
         import pyarrow.parquet as pq
@@ -259,14 +289,15 @@ class OpenStage:
 
     def _ask_gates(self) -> None:
         # The pipeline asks before it starts a stage; somebody who opens one by hand gets the same answer.
-        report, decision = judge(self.path("metrics"), self.params)
-        if decision.overall != "continue":
+        judgement = judge(self.path("metrics"), self._find("metric_history"), self.params)
+        hindrance = judgement.hindrance(self._stage)
+        if hindrance is not None:
             raise GateError(
                 explain(
                     f"the quality gates hold up the stage '{self._stage.name}'",
                     where=self._source.run_id,
-                    got="; ".join(failing(report)),
-                    todo=way_out(report),
+                    got=hindrance.reason,
+                    todo=judgement.way_out(),
                 )
             )
 

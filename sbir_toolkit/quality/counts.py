@@ -21,10 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.errors import ContractError, explain
+from sbir_toolkit.quality.rows import BLANK, REQUIRED, is_filled
 
-REQUIRED = ("company", "agency", "award_year", "award_usd", "phase", "program")
 SLICED_BY = ("agency", "award_year", "phase", "state")
-BLANK = "(blank)"
 
 _BATCH_ROWS = 65_536
 _USD_UNITS = 10_000
@@ -199,7 +198,7 @@ def _count_batch(counts: AwardCounts, batch: pa.RecordBatch) -> None:
         rows.update(_group_counts(batch, column))
         accepted_rows.update(_group_counts(accepted, column))
 
-    filled = {column: _is_filled(batch[column]) for column in REQUIRED}
+    filled = {column: is_filled(batch[column]) for column in REQUIRED}
     complete = pa.array(np.ones(batch.num_rows, dtype=bool))
     for column, mask in filled.items():
         counts.filled[column] += _count_true(mask)
@@ -223,12 +222,6 @@ def _count_batch(counts: AwardCounts, batch: pa.RecordBatch) -> None:
 def _group_counts(batch: pa.RecordBatch, column: str) -> dict[Any, int]:
     counted = pc.value_counts(batch[column])
     return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
-
-
-def _is_filled(values: pa.Array) -> pa.Array:
-    if pa.types.is_string(values.type):
-        return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(values), ""), False)
-    return pc.is_valid(values)
 
 
 def _count_true(mask: pa.Array) -> int:

@@ -1,8 +1,10 @@
 """What follows from the gates' verdicts, in words and as an exit code.
 
-A failed gate's action says how far the consequence reaches: `continue` (it is said, nothing else), `block`
-(stages that ask for this gate don't run), `stop` (nothing more runs). A warning never holds anything up. The
-decision is only said here; the pipeline carries it out.
+A failed gate's action says how far the consequence reaches: `continue` (it is said, nothing else),
+`quarantine` (the failing awards are set aside, the rest goes on), `degrade` (what comes after bears a mark),
+`block` (the stages it names, or those that ask for the gates, don't run), `stop` (nothing more runs). A
+warning never holds anything up, and neither does a failed gate that somebody overruled. The decision is only
+said here; the pipeline carries it out.
 """
 
 from __future__ import annotations
@@ -11,15 +13,16 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from sbir_toolkit.errors import GateError
 from sbir_toolkit.quality.gates import GateReport
 
-Overall = Literal["continue", "block", "stop"]
-
+# The farthest-reaching last.
 _CONSEQUENCES = {
     "continue": "the run goes on",
+    "quarantine": "the awards that fail it are set aside, the rest goes on",
+    "degrade": "what comes after it is marked as degraded",
     "block": "stages that ask for this gate don't run",
     "stop": "the run stops",
 }
@@ -39,12 +42,19 @@ class Decision:
         What the command line ends with: 0, or 3 when something is blocked or stopped.
     sentences
         One for each gate that didn't pass, saying why and what follows; at least one sentence.
+    marks
+        What later outputs must bear: a sentence for each gate that degrades them.
     """
 
     actions: Mapping[str, str]
-    overall: Overall
+    overall: str
     exit_code: int
     sentences: tuple[str, ...]
+    marks: tuple[str, ...] = ()
+
+    def gates(self, action: str) -> list[str]:
+        """Name the gates from which this action follows."""
+        return [gate for gate, taken in self.actions.items() if taken == action]
 
     def __repr__(self) -> str:
         return "\n".join([f"Decision: {self.overall}", *(f"  {sentence}" for sentence in self.sentences)])
@@ -67,20 +77,22 @@ def decide(report: GateReport) -> Decision:
     Decision
         Depends on the report alone.
     """
-    rows = report.table.to_dict("records")
+    rows = report.table.astype(object).where(report.table.notna(), None).to_dict("records")
     actions = {str(row["gate"]): str(row["action"]) for row in rows}
-    taken = set(actions.values())
-    overall: Overall = "stop" if "stop" in taken else "block" if "block" in taken else "continue"
+    overall = max(actions.values(), key=list(_CONSEQUENCES).index, default="continue")
     sentences = tuple(_say(row) for row in rows if row["verdict"] != "pass")
     if not sentences:
         sentences = (
             f"All {len(rows)} gates passed; the run goes on." if rows else "No gate is set; the run goes on.",
         )
-    exit_code = 0 if overall == "continue" else GateError.exit_code
-    return Decision(MappingProxyType(actions), overall, exit_code, sentences)
+    marks = tuple(f"gate {row['gate']} failed: {row['reason']}" for row in rows if row["action"] == "degrade")
+    exit_code = GateError.exit_code if overall in {"block", "stop"} else 0
+    return Decision(MappingProxyType(actions), overall, exit_code, sentences, marks)
 
 
 def _say(row: Mapping[Any, Any]) -> str:
     reason = str(row["reason"])
     consequence = _CONSEQUENCES[str(row["action"])]
+    if row["overruled"]:
+        consequence = f"overruled by {row['overruled']}; {consequence}"
     return f"Gate {row['gate']}: {row['verdict']}. {reason[:1].upper()}{reason[1:]}; {consequence}."

@@ -45,7 +45,6 @@ from sbir_toolkit.errors import ContractError, explain
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Quality
 from sbir_toolkit.quality.counts import (
-    REQUIRED,
     AwardCounts,
     count_awards,
     count_rows,
@@ -54,6 +53,7 @@ from sbir_toolkit.quality.counts import (
     sort_values,
 )
 from sbir_toolkit.quality.intervals import wilson_interval
+from sbir_toolkit.quality.rows import REQUIRED
 from sbir_toolkit.tables import METRICS, TIERS
 
 

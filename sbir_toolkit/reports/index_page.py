@@ -79,6 +79,8 @@ def write_run_page(folder: Path, run: Run) -> Path:
         strip=_strip(run),
         stages=[_describe_stage(folder, name, stage) for name, stage in (run.get("stages") or {}).items()],
         gates=list(run.get("gates") or []),
+        notices=list(run.get("notices") or []),
+        decisions=[entry for entry in run.get("decisions") or [] if entry["gate"]],
         alerts=list(run.get("alerts") or []),
         inputs=[(name, _input_facts(value)) for name, value in (run.get("inputs") or {}).items()],
         metrics=[(name, format_metric(name, value)) for name, value in _sorted(run.get("metrics"))],

@@ -76,6 +76,8 @@ class Batch:
         What was mended so far, counted by kind.
     file
         The name of the file, or of the member of an archive.
+    repeats
+        What a record is that has the id of an earlier one, where that is no fault.
     """
 
     table: pa.Table
@@ -86,6 +88,7 @@ class Batch:
     faults: tuple[Fault, ...]
     repaired: Counter[str]
     file: str = ""
+    repeats: str = ""
 
     def text(self, column: str) -> pa.Array:
         """Give a column of ours as filed; blank where the file doesn't have it."""
@@ -112,6 +115,7 @@ class Batch:
             (),
             self.repaired,
             self.file,
+            self.repeats,
         )
 
     def fault(self, index: int, column: str | None, value: str | None, reason: str) -> Fault:

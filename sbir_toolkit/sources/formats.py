@@ -129,6 +129,8 @@ RECIPIENT_FORMAT = Format(
         "zip5": ("zip5", "zip", "zip code", "recipient zip 4 code"),
         "country": ("country code", "country", "recipient country code"),
         "alternate_names": ("alternate names", "dba name", "recipient doing business as name"),
+        "naics": ("naics", "naics code", "naics codes", "primary naics"),
+        "business_types": ("business types codes", "business types", "business types code"),
         "source": ("source",),
     },
     required=("recipient_name",),

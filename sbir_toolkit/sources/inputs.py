@@ -19,6 +19,7 @@ from sbir_toolkit.sources.dumps import DumpedTable, find_table, read_contents
 from sbir_toolkit.sources.files import Part, list_members, open_stream
 from sbir_toolkit.sources.formats import Format
 from sbir_toolkit.sources.recognition import CONTENTS, recognise, recognise_text
+from sbir_toolkit.sources.sam import read_sam
 
 _RECIPIENT_TABLES = ("recipient_lookup", "duns")
 _TABLE_SUFFIXES = (".csv", ".csv.gz", ".dat", ".dat.gz", ".txt", ".tsv")
@@ -60,12 +61,7 @@ def read_input(path: Path, form: Format, limits: params.Limits, source: params.S
         yield from _name(_read_copy(dumped, wanted, form, limits, source), dumped)
         return
     for part in parts if look == "zip" else [Part(path)]:
-        table = _find_contents(part)
-        if table or recognise_text(part, is_header_told=bool(source.header)) == "copy text":
-            batches = _read_copy(part, table, form, limits, source)
-        else:
-            batches = read_csv(part, form, limits)
-        yield from _name(batches, part)
+        yield from _name(_read_text(part, form, limits, source), part)
 
 
 def find_files(path: Path, source: params.Source) -> list[Path]:
@@ -91,6 +87,19 @@ def find_files(path: Path, source: params.Source) -> list[Path]:
         return [path, contents]
     part, _ = _find_dumped(_list_parts(path), path, source)
     return [part.path, contents]
+
+
+def _read_text(part: Part, form: Format, limits: params.Limits, source: params.Source) -> Iterator[Batch]:
+    """Read a file or a member of an archive that isn't made of others."""
+    table = _find_contents(part)
+    look = recognise_text(part, is_header_told=bool(source.header))
+    if table or look == "copy text":
+        yield from _read_copy(part, table, form, limits, source)
+    elif look == "sam":
+        with open_stream(part) as stream:
+            yield from read_sam(stream, form, limits, where=part)
+    else:
+        yield from read_csv(part, form, limits)
 
 
 def _name(batches: Iterator[Batch], part: Part) -> Iterator[Batch]:

@@ -49,7 +49,7 @@ class Loaded:
     table
         The table its records went to.
     records_read
-        Records in the file; always `rows` and all `rejected` together.
+        Records in the file; always `rows`, all `rejected` and all `merged` together.
     rows
         Records in the table.
     rejected
@@ -60,6 +60,8 @@ class Loaded:
         What was taken for granted about the file, in sentences.
     paths
         The file of each table, by the table's name; empty when nothing was written.
+    merged
+        Records that went into another record's row, counted by kind.
     """
 
     source: Path
@@ -70,6 +72,12 @@ class Loaded:
     repaired: dict[str, int]
     assumptions: list[str]
     paths: dict[str, Path] = field(default_factory=dict)
+    merged: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def own_records(self) -> int:
+        """Records that stand for themselves: always `rows` and all `rejected` together."""
+        return self.records_read - sum(self.merged.values())
 
     def __repr__(self) -> str:
         width = max(len(name) for name, _ in self._lines())
@@ -90,6 +98,7 @@ class Loaded:
         return [
             ("records read", f"{self.records_read:,}"),
             ("rows kept", f"{self.rows:,}"),
+            *((f"merged: {kind}", f"{count:,}") for kind, count in self.merged.items()),
             *((f"rejected: {reason}", f"{count:,}") for reason, count in self.rejected.items()),
             *((f"repaired: {kind}", f"{count:,}") for kind, count in self.repaired.items()),
             *(("assumed", sentence) for sentence in self.assumptions),
@@ -104,6 +113,7 @@ class Normalised:
     faults: list[Fault]
     repaired: Counter[str]
     file: str = ""
+    merged: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,42 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: pa
         for _ in _run_ahead(_write(_stream(path, limits, kind, tally, source), rows, rejects, kind)):
             pass
     return tally.loaded(paths)
+
+
+class Reading:
+    """A file that is read while it is iterated over; its rows come as tables and are stored nowhere.
+
+    Parameters
+    ----------
+    path, limits, kind, source
+        As for `load`.
+    folder
+        Where the rejects go.
+    """
+
+    def __init__(
+        self, path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source
+    ) -> None:
+        self._tally = _Tally(path, kind)
+        self._parts = _stream(path, limits, kind, self._tally, source)
+        self._rejects = kind.rejects
+        self._is_read = False
+        self._paths = {kind.rejects.name: folder / f"{kind.rejects.name}.parquet"}
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        (path,) = self._paths.values()
+        with parquet_writer(path, self._rejects.arrow_schema) as rejects:
+            for part in self._parts:
+                rejects.write_table(_reject_table(part, self._rejects))
+                yield part.table
+        self._is_read = True
+
+    def finish(self) -> Loaded:
+        """Say what became of the records; a file that nobody has read yet is read first."""
+        if not self._is_read:
+            for _ in self:
+                pass
+        return self._tally.loaded(self._paths)
 
 
 def read(path: Path, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -254,6 +300,7 @@ class _Tally:
         self._rows = 0
         self._rejected: Counter[str] = Counter()
         self._repaired: Counter[str] = Counter()
+        self._merged: Counter[str] = Counter()
         self._assumptions: tuple[str, ...] = ()
 
     def add(self, batch: Batch, part: Normalised) -> None:
@@ -262,14 +309,16 @@ class _Tally:
         self._rows += part.table.num_rows
         self._rejected.update(fault.reason for fault in part.faults)
         self._repaired.update(part.repaired)
+        self._merged.update(part.merged)
         self._assumptions = batch.layout.assumptions
-        if self._records != self._rows + self._rejected.total():
+        if self._records != self._rows + self._rejected.total() + self._merged.total():
             raise InputError(
                 explain(
                     "records were lost while they were read",
                     where=self._path,
                     expected=f"{self._records} records",
-                    got=f"{self._rows} kept and {self._rejected.total()} rejected",
+                    got=f"{self._rows} kept, {self._rejected.total()} rejected, "
+                    f"{self._merged.total()} merged",
                     todo="report this; the file is not to blame",
                 )
             )
@@ -298,6 +347,7 @@ class _Tally:
             dict(sorted(self._repaired.items())),
             list(self._assumptions),
             paths,
+            dict(sorted(self._merged.items())),
         )
 
 
@@ -334,7 +384,7 @@ def _normalise(batches: Iterator[Batch], kind: Kind, tally: _Tally) -> Iterator[
         with phase("normalise", rows=len(batch.rows)):
             part = normalise(batch)
             faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
-            part = Normalised(part.table, faults, batch.repaired + part.repaired, batch.file)
+            part = Normalised(part.table, faults, batch.repaired + part.repaired, batch.file, part.merged)
             tally.add(batch, part)
         yield part
     tally.refuse_nothing()

@@ -2,11 +2,13 @@
 
 USAspending knows a recipient by a hash of its UEI, else its DUNS, else its name; where a file has no hash,
 the same is made here. Rows that stand for nobody (`MULTIPLE RECIPIENTS`, `REDACTED DUE TO PII`) are no
-recipients and go to the rejects, and so does a row whose id was there before.
+recipients and go to the rejects, and so does a row whose id was there before; in SAM.gov's extract, where a
+firm may register for each of its accounts, it is counted as one with the earlier row.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections import Counter
@@ -23,7 +25,7 @@ from sbir_toolkit.sources.batches import Batch
 from sbir_toolkit.sources.digests import Seen, derive_recipient_ids, digest_rows
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
-from sbir_toolkit.sources.loading import Loaded, Normalised
+from sbir_toolkit.sources.loading import Loaded, Normalised, Reading
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 
 _NOBODY = (
@@ -41,6 +43,8 @@ _READERS = {
     "parent_uei": (normalise_uei, "parent_uei_invalid"),
     "zip5": (normalise_zip5, "zip_unreadable"),
 }
+_NAICS = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
+_BUSINESS_TYPE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{2}(?![A-Za-z0-9])")
 _ARRAY_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
 
 _SOURCE = params.Source()
@@ -77,6 +81,24 @@ def load_recipients(
         When the file can't be read, or has no column of names.
     """
     return loading.load(Path(path), folder, limits, _KIND, source)
+
+
+def stream_recipients(
+    path: str | os.PathLike[str], folder: Path, limits: params.Limits, source: params.Source = _SOURCE
+) -> Reading:
+    """Read federal recipients piece by piece; only `recipient_rejects.parquet` is written.
+
+    Parameters
+    ----------
+    path, folder, limits, source
+        As for `load_recipients`.
+
+    Returns
+    -------
+    Reading
+        To iterate over; its tables are those that `load_recipients` stores.
+    """
+    return Reading(Path(path), folder, limits, _KIND, source)
 
 
 def read_recipients(
@@ -117,14 +139,16 @@ class _RecipientNormaliser:
         table = pa.table(
             {name: columns[name] for name in tables.RECIPIENTS.names}, schema=tables.RECIPIENTS.arrow_schema
         )
-        if is_repeat.any():
+        merged = Counter({batch.repeats: int(is_repeat.sum())} if batch.repeats else {})
+        if is_repeat.any() and not merged:
             ids = columns["recipient_id"]
             faults += [
                 batch.fault(at, "recipient_id", ids[at].as_py(), "recipient_id repeats an earlier one")
                 for at in np.flatnonzero(is_repeat).tolist()
             ]
+        if is_repeat.any():
             table = table.filter(pa.array(~is_repeat))
-        return Normalised(table, faults, +repaired)
+        return Normalised(table, faults, +repaired, merged=+merged)
 
 
 def _check(batch: Batch) -> list[loading.Check]:
@@ -148,6 +172,8 @@ def _read(column: str, text: pa.Array) -> tuple[pa.Array, Counter[str]]:
         return normalise_state(text), Counter()
     if column == "alternate_names":
         return _join_names(text), Counter()
+    if column in _CODES:
+        return values.map_distinct(_join_names(text), _CODES[column], pa.string()), Counter()
     if column not in _READERS:
         return text, Counter()
     read, kind = _READERS[column]
@@ -176,6 +202,11 @@ def _join_names(texts: pa.Array) -> pa.Array:
     return pc.replace_with_mask(texts, is_array, joined)
 
 
+def _find_codes(code: re.Pattern[str], text: str) -> str | None:
+    """Give the codes in a text, each once, in their order."""
+    return "|".join(dict.fromkeys(code.findall(text))) or None
+
+
 def _join_array(text: str) -> str | None:
     names = [
         re.sub(r"\\(.)", r"\1", found[1]) if found[2] is None else found[2]
@@ -185,6 +216,10 @@ def _join_array(text: str) -> str | None:
     return "|".join(name for name in names if name) or None
 
 
+_CODES = {
+    "naics": functools.partial(_find_codes, _NAICS),
+    "business_types": functools.partial(_find_codes, _BUSINESS_TYPE),
+}
 _KIND = loading.Kind(
     RECIPIENT_FORMAT,
     tables.RECIPIENTS,

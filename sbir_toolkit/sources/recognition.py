@@ -16,8 +16,9 @@ from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.sources.dumps import MAGIC
 from sbir_toolkit.sources.files import Part, check_file, open_stream
 from sbir_toolkit.sources.formats import AWARD_FORMAT, RECIPIENT_FORMAT, plain_name
+from sbir_toolkit.sources.sam import is_extract
 
-Look = Literal["csv", "parquet", "zip", "dump", "copy text"]
+Look = Literal["csv", "parquet", "zip", "dump", "copy text", "sam"]
 
 CONTENTS = "toc.dat"
 
@@ -81,6 +82,8 @@ def recognise_text(part: Part, *, is_header_told: bool = False) -> Look:
             raise _foreign(part, what)
     if _WEB_PAGE.match(head.removeprefix(b"\xef\xbb\xbf")):
         raise _foreign(part, "a web page: the download failed, look at it in a browser")
+    if is_extract(head):
+        return "sam"
     return "copy text" if _is_copy_text(head, is_header_told) else "csv"
 
 
@@ -107,7 +110,7 @@ def _foreign(part: Part, what: str) -> InputError:
         explain(
             "the file holds no table that can be read",
             where=part,
-            expected="CSV, Parquet, a zip archive of them, or a PostgreSQL dump",
+            expected="CSV, Parquet, an extract of SAM.gov, a zip archive of them, or a PostgreSQL dump",
             got=kind,
             todo=todo,
         )

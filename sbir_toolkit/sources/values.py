@@ -300,7 +300,8 @@ def _null_where(values: pa.Array, is_nothing: NDArray[np.bool_]) -> pa.Array:
     """Make texts null, without copying the others; a null may keep its text in the column's bytes."""
     if not is_nothing.any():
         return values
-    if values.null_count:
+    # A part of a longer column is copied: Arrow's ascii_upper misreads one whose offsets don't begin at zero.
+    if values.null_count or values.offset:
         return pc.if_else(pa.array(is_nothing), None, values)
     _, borders, data = values.buffers()
     width = np.dtype(np.int32).itemsize

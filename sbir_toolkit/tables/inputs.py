@@ -71,6 +71,8 @@ RECIPIENTS = Table(
         text("zip5", "ZIP, first five digits"),
         text("country", "Country, three-letter code"),
         text("alternate_names", "Other names (DBA, former), joined by a bar"),
+        text("naics", "NAICS codes, six digits, joined by a bar; the primary one first"),
+        text("business_types", "Business types, two-character codes of SAM.gov, joined by a bar"),
         text("source", "Where the row comes from"),
     ),
     key=("recipient_id",),

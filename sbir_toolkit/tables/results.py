@@ -93,6 +93,18 @@ ENRICHED_AWARDS = Table(
     ),
     key=("award_id",),
 )
+RELEASED_AWARDS = Table(
+    "released_awards",
+    "One enriched award that the quality gates let go on, in the order of the awards.",
+    ENRICHED_AWARDS.columns,
+    key=("award_id",),
+)
+QUARANTINED_AWARDS = Table(
+    "quarantined_awards",
+    "One enriched award that a failed quality gate set aside, in the order of the awards.",
+    (text("gate", "The gate it was set aside by", required=True), *ENRICHED_AWARDS.columns),
+    key=("award_id",),
+)
 REVIEW_CANDIDATES = Table(
     "review_candidates",
     "One question for a person, is this firm that recipient, the largest sums first.",
@@ -158,9 +170,73 @@ ACCURACY = Table(
         Column("high", "float64", "Upper end of the 95 % interval", low=0, high=1),
         Column("numerator", "int64", "Cases that count for it", required=True, low=0),
         Column("denominator", "int64", "Cases looked at", required=True, low=0),
+        Column(
+            "effective_cases", "float64", "Equal cases that would tell as much; fewer where weighted", low=0
+        ),
         text("method", "How it was estimated", required=True),
     ),
     key=("estimate", "slice"),
+)
+
+
+def _share(name: str, meaning: str) -> tuple[Column, ...]:
+    return (
+        Column(name, "float64", meaning, low=0, high=1),
+        Column(f"{name}_low", "float64", "Lower end of its interval", low=0, high=1),
+        Column(f"{name}_high", "float64", "Upper end of its interval", low=0, high=1),
+    )
+
+
+ACCURACY_THRESHOLDS = Table(
+    "accuracy_thresholds",
+    "One threshold of the match probability, with what accepting from there on would mean.",
+    (
+        Column("threshold", "float64", "Accept from this probability on", required=True, low=0, high=1),
+        Column("is_current", "bool", "Whether it is the one that was used", required=True),
+        Column("trials", "int64", "Companies whose identifier was hidden", required=True, low=0),
+        Column("accepted", "int64", "Of these with an accepted link", required=True, low=0),
+        Column("accept_share", "float64", "Their share", low=0, high=1),
+        *_share("precision", "Share of these links that is right"),
+        *_share("recall", "Share of the trials with an accepted link that is right"),
+        Column("removed_trials", "int64", "Companies whose recipient was taken away", required=True, low=0),
+        *_share("removed_link_share", "Share of these with an accepted link; all are false"),
+        Column("decoys", "int64", "Invented companies", required=True, low=0),
+        *_share("decoy_link_share", "Share of these with an accepted link; all are false"),
+        Column("companies", "int64", "Companies accepted that no identifier decides", required=True, low=0),
+        Column("companies_share", "float64", "Their share", low=0, high=1),
+    ),
+    key=("threshold",),
+)
+ACCURACY_ROUTES = Table(
+    "accuracy_routes",
+    "One set of routes to candidates, with the known companies whose recipient just these routes found.",
+    (
+        text("routes", "The routes, parted by commas; 'none' where none found it", required=True),
+        Column("cases", "int64", "Companies", required=True, low=0),
+        Column("share", "float64", "Their share", required=True, low=0, high=1),
+        Column("low", "float64", "Lower end of its interval", required=True, low=0, high=1),
+        Column("high", "float64", "Upper end of its interval", required=True, low=0, high=1),
+    ),
+    key=("routes",),
+)
+LABEL_SAMPLE = Table(
+    "label_sample",
+    "One company and one recipient for a person to say whether they are the same firm, blind.",
+    (
+        text("key", "Names the pair; says nothing about it", required=True),
+        text("company", "Company name as filed", required=True),
+        text("company_address1", "Its street address"),
+        text("company_city", "Its city"),
+        text("company_state", "Its state"),
+        text("company_zip5", "Its ZIP"),
+        Column("last_award_year", "int64", "Year of its last award"),
+        text("recipient_name", "The candidate's legal name", required=True),
+        text("recipient_uei", "Its UEI"),
+        text("recipient_city", "Its city"),
+        text("recipient_state", "Its state"),
+        text("recipient_zip5", "Its ZIP"),
+    ),
+    key=("key",),
 )
 METRICS = Table(
     "metrics",
@@ -173,9 +249,23 @@ METRICS = Table(
         Column("high", "float64", "Upper end of the 95 % interval"),
         Column("numerator", "float64", "What is counted"),
         Column("denominator", "float64", "Out of what"),
-        text("unit", "share, count or US dollars", required=True),
+        text("unit", "share, count, date (days since 1970) or US dollars", required=True),
     ),
     key=("metric", "slice"),
+)
+METRIC_HISTORY = Table(
+    "metric_history",
+    "One metric as an accepted earlier run measured it; what history rules compare with.",
+    (
+        text("run_id", "The accepted run", required=True),
+        Column("created", "float64", "When it was started, seconds since 1970", required=True),
+        text("metric", "The metric's name", required=True),
+        text("slice", "Of what part of the data", required=True),
+        Column("value", "float64", "Its value then"),
+        Column("numerator", "float64", "What was counted"),
+        Column("denominator", "float64", "Out of what"),
+    ),
+    key=("run_id", "metric", "slice"),
 )
 GATES = Table(
     "gates",
@@ -186,9 +276,14 @@ GATES = Table(
         text("slice", "The slice concerned (the worst one for a sliced gate)", required=True),
         Column("value", "float64", "What was measured"),
         text("threshold", "What it is held against, in words", required=True),
-        text("verdict", "pass, warn, fail or unknown", required=True, values=VERDICTS),
+        Column("baseline", "float64", "Median of the accepted runs it is compared with"),
+        Column("band_low", "float64", "Lower end of what they let pass"),
+        Column("band_high", "float64", "Upper end of what they let pass"),
+        Column("runs", "int64", "Accepted runs it is compared with", required=True, low=0),
+        text("verdict", "pass, warn, fail or unknown (no verdict yet)", required=True, values=VERDICTS),
         text("action", "What follows from the verdict", required=True),
         text("reason", "In one sentence", required=True),
+        text("overruled", "Who lets it pass all the same, and why"),
     ),
     key=("gate",),
 )

@@ -9,7 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sbir_toolkit import load_awards, load_recipients, match_awards, read_awards, write_synthetic
+from sbir_toolkit import (
+    load_awards,
+    load_recipients,
+    match_awards,
+    read_awards,
+    read_recipients,
+    write_synthetic,
+)
 from sbir_toolkit.cli import main
 from sbir_toolkit.errors import ParameterError, ToolkitError
 from sbir_toolkit.params import Limits, Params, load_params
@@ -37,6 +44,8 @@ def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_
     assert MATCHES.check_file(out) == len(awards) == matched.awards.rows
     assert matches["award_id"].tolist() == awards["award_id"].tolist()
     assert len(pd.read_parquet(tmp_path / "out.rejects.parquet")) == len(rejects) > 0
+    (kept,) = tmp_path.glob("store/recipients/*/recipient_rejects.parquet")
+    assert len(pd.read_parquet(kept)) == len(read_recipients(files.recipients)[1])
     is_rejected = matches["decision"] == "reject"
     assert (
         matches.loc[is_rejected, ["recipient_id", "recipient_name", "recipient_uei", "tier"]]

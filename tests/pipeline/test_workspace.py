@@ -84,7 +84,7 @@ def test_gates_are_asked_also_by_hand(project: Project) -> None:
     measure = open_stage("measure", params_file="params/toy.yml")
     measure.write(metrics=metrics)
     measure.finish()
-    with pytest.raises(GateError, match=r"-p quality\.gates\.match_rate\.action=continue"):
+    with pytest.raises(GateError, match=r"-p quality\.overrule\.match_rate=.who: why., or"):
         open_stage("find", params_file="params/toy.yml")
     project = make_project(
         project.root, stages, quality={"gates": {**gates, "match_rate": {"fail_below": 0.05}}}

@@ -8,6 +8,7 @@ import html.entities
 import re
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,3 +133,12 @@ def test_years_flags_and_counts() -> None:
         None,
         None,
     ]
+
+
+def test_a_part_of_a_column_is_cleaned_like_a_whole_one() -> None:
+    """What is made of a slice can be read on, as if the values had stood alone."""
+    filed = pa.array(["3khT9", "", "", "7FVL5", "", "8abc1"] * 2)
+    for first in range(10):
+        clean, _ = values.clean_text(filed.slice(first, 2))
+        alone, _ = values.clean_text(pa.array(filed.slice(first, 2).to_pylist()))
+        assert pc.ascii_upper(clean).to_pylist() == pc.ascii_upper(alone).to_pylist()

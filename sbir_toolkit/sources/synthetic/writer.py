@@ -20,14 +20,15 @@ from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.meter import phase
 from sbir_toolkit.sources.synthetic.awards import COLUMNS, TRUTH_COLUMNS, AwardRows
 from sbir_toolkit.sources.synthetic.dumps import write_dump
+from sbir_toolkit.sources.synthetic.extracts import write_extract
 from sbir_toolkit.sources.synthetic.population import plan_population
 from sbir_toolkit.sources.synthetic.recipients import SCHEMA, RecipientRows
 from sbir_toolkit.sources.synthetic.register import Register, spell_companies
 from sbir_toolkit.storage import atomic_path, parquet_writer
 
-RecipientsFormat = Literal["csv", "parquet", "dump"]
+RecipientsFormat = Literal["csv", "parquet", "dump", "sam"]
 
-_SUFFIXES: dict[RecipientsFormat, str] = {"csv": ".csv", "parquet": ".parquet", "dump": ".zip"}
+_SUFFIXES: dict[RecipientsFormat, str] = {"csv": ".csv", "parquet": ".parquet", "dump": ".zip", "sam": ".zip"}
 _BLOCK_ROWS = 25_000
 # A block of awards with their abstracts must stay below 2 GB, the most that one Arrow string column holds.
 _MOST_BLOCK_ROWS = 250_000
@@ -75,7 +76,8 @@ def write_synthetic(
     seed
         Same seed and counts, same bytes.
     recipients_format
-        `csv`, `parquet`, or `dump`: a dump of USAspending's database.
+        `csv`, `parquet`, `dump` (of USAspending's database), or `sam` (SAM.gov's extract; those with a UEI
+        only).
     block_rows
         How many rows are made at once, 1 to 250,000: bounds the memory, doesn't change a byte.
 
@@ -185,4 +187,4 @@ def _quote(column: pa.StringArray, quoting: str) -> pa.StringArray:
     return pc.if_else(needs_quotes, quoted, values)
 
 
-_WRITERS = {"csv": _write_csv, "parquet": _write_parquet, "dump": write_dump}
+_WRITERS = {"csv": _write_csv, "parquet": _write_parquet, "dump": write_dump, "sam": write_extract}
