@@ -10,7 +10,7 @@ from sbir_toolkit.matching.accuracy import (
     measure_accuracy,
     read_labels,
 )
-from sbir_toolkit.matching.explain import Explanation, explain_match
+from sbir_toolkit.matching.explain import Explanation, Explanations, PersonsDecision, explain_match
 from sbir_toolkit.matching.index import RecipientIndex, open_index
 from sbir_toolkit.matching.layout import build_index
 from sbir_toolkit.matching.match import match_companies
@@ -18,6 +18,8 @@ from sbir_toolkit.matching.match import match_companies
 __all__ = [
     "AccuracyReport",
     "Explanation",
+    "Explanations",
+    "PersonsDecision",
     "RecipientIndex",
     "build_index",
     "draw_label_sample",

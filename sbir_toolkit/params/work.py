@@ -20,13 +20,34 @@ OPTIONAL_FILES = ("overrides", "labels")
 class Source(Section):
     """Where one input comes from."""
 
-    path: str | None = Field(None, description="The file; relative to the project. Null: the synthetic one.")
+    path: str | tuple[str, ...] | None = Field(
+        None,
+        description="File, relative to the project, or a list; the first ones count more. Null: synthetic.",
+    )
     table: str | None = Field(
         None, description="Table of a PostgreSQL dump; null: recipient_lookup, or else duns."
     )
     header: tuple[str, ...] = Field(
         (), description="Column names in order, for COPY text without the dump's toc.dat beside it."
     )
+
+
+class Fetch(Section):
+    """Where the official files are, and how they are fetched."""
+
+    awards: str = Field(
+        "https://data.www.sbir.gov/mod_awarddatapublic/award_data.csv",
+        pattern=r"^https?://",
+        description="SBIR.gov's bulk file of awards.",
+    )
+    recipients: str = Field(
+        "https://api.usaspending.gov/api/v2/bulk_download/list_database_download_files",
+        pattern=r"^https?://",
+        description="A file of recipients, or USAspending's list of dumps: the newest subset in it.",
+    )
+    attempts: int = Field(5, ge=1, description="Attempts before giving up.")
+    wait_s: float = Field(2.0, ge=0, description="Wait after the first attempt; doubled after each.")
+    timeout_s: float = Field(30.0, gt=0, description="A server that says nothing for so long is given up.")
 
 
 class Synthetic(Section):

@@ -134,6 +134,14 @@ def input_path(project: Project, params: Params, name: str) -> Path:
     return project.root / str(params.lookup(FILE_PARAMETERS[name]))
 
 
+def input_paths(project: Project, params: Params, name: str) -> tuple[Path, ...]:
+    """Where an input's files are; of one that may be several files, all of them in their order."""
+    named = params.lookup(FILE_PARAMETERS[name])
+    if isinstance(named, list):
+        return tuple(project.root / path for path in named)
+    return (input_path(project, params, name),)
+
+
 def with_overrides(project: Project, params: Params) -> Params:
     """Give the parameters with the overrides' file named so that it is found from anywhere."""
     if params.matching.overrides is None:

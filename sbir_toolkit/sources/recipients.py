@@ -9,7 +9,6 @@ firm may register for each of its accounts, it is counted as one with the earlie
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 from sbir_toolkit import params, tables
 from sbir_toolkit.sources import loading, values
 from sbir_toolkit.sources.batches import Batch
+from sbir_toolkit.sources.combining import combine
 from sbir_toolkit.sources.digests import Seen, derive_recipient_ids, digest_rows
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
@@ -36,13 +36,6 @@ _NOBODY = (
     "INDIVIDUAL RECIPIENT",
     "MISCELLANEOUS FOREIGN AWARDEES",
 )
-_READERS = {
-    "uei": (normalise_uei, "uei_invalid"),
-    "duns": (normalise_duns, "duns_invalid"),
-    "cage": (normalise_cage, "cage_invalid"),
-    "parent_uei": (normalise_uei, "parent_uei_invalid"),
-    "zip5": (normalise_zip5, "zip_unreadable"),
-}
 _NAICS = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
 _BUSINESS_TYPE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{2}(?![A-Za-z0-9])")
 _ARRAY_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
@@ -51,7 +44,7 @@ _SOURCE = params.Source()
 
 
 def load_recipients(
-    path: str | os.PathLike[str],
+    path: loading.Paths,
     folder: Path,
     limits: params.Limits,
     source: params.Source = _SOURCE,
@@ -80,11 +73,11 @@ def load_recipients(
     InputError
         When the file can't be read, or has no column of names.
     """
-    return loading.load(Path(path), folder, limits, _KIND, source)
+    return loading.load(path, folder, limits, _KIND, source)
 
 
 def stream_recipients(
-    path: str | os.PathLike[str], folder: Path, limits: params.Limits, source: params.Source = _SOURCE
+    path: loading.Paths, folder: Path, limits: params.Limits, source: params.Source = _SOURCE
 ) -> Reading:
     """Read federal recipients piece by piece; only `recipient_rejects.parquet` is written.
 
@@ -98,11 +91,11 @@ def stream_recipients(
     Reading
         To iterate over; its tables are those that `load_recipients` stores.
     """
-    return Reading(Path(path), folder, limits, _KIND, source)
+    return Reading(path, folder, limits, _KIND, source)
 
 
 def read_recipients(
-    path: str | os.PathLike[str], source: params.Source = _SOURCE
+    path: loading.Paths, source: params.Source = _SOURCE
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read federal recipients into memory.
 
@@ -121,24 +114,27 @@ def read_recipients(
     InputError
         As for `load_recipients`.
     """
-    return loading.read(Path(path), _KIND, source)
+    return loading.read(path, _KIND, source)
 
 
 class _RecipientNormaliser:
     """Turns batches of one file into rows of the table of recipients."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_repeats: bool = False) -> None:
         self._ids = Seen()
+        self._keeps_repeats = keeps_repeats
 
     def __call__(self, batch: Batch) -> Normalised:
         batch, faults = loading.set_aside(batch, _check(batch))
         repaired: Counter[str] = Counter()
         columns = loading.read_columns(batch, RECIPIENT_FORMAT, _read, repaired)
         columns["recipient_id"] = _complete_ids(columns)
-        is_repeat = self._ids.count(digest_rows([columns["recipient_id"]])) > 0
         table = pa.table(
             {name: columns[name] for name in tables.RECIPIENTS.names}, schema=tables.RECIPIENTS.arrow_schema
         )
+        if self._keeps_repeats:
+            return Normalised(table, faults, +repaired)
+        is_repeat = self._ids.count(digest_rows([columns["recipient_id"]])) > 0
         merged = Counter({batch.repeats: int(is_repeat.sum())} if batch.repeats else {})
         if is_repeat.any() and not merged:
             ids = columns["recipient_id"]
@@ -216,6 +212,19 @@ def _join_array(text: str) -> str | None:
     return "|".join(name for name in names if name) or None
 
 
+def _read_whole(texts: pa.Array) -> pa.Array:
+    return values.read_counts(texts).cast(pa.int64(), safe=False)
+
+
+_READERS = {
+    "uei": (normalise_uei, "uei_invalid"),
+    "duns": (normalise_duns, "duns_invalid"),
+    "cage": (normalise_cage, "cage_invalid"),
+    "parent_uei": (normalise_uei, "parent_uei_invalid"),
+    "zip5": (normalise_zip5, "zip_unreadable"),
+    **dict.fromkeys(("actions", "sbir_actions", "agencies"), (_read_whole, "count_unreadable")),
+    "obligated_usd": (values.read_amounts, "amount_unreadable"),
+}
 _CODES = {
     "naics": functools.partial(_find_codes, _NAICS),
     "business_types": functools.partial(_find_codes, _BUSINESS_TYPE),
@@ -226,4 +235,8 @@ _KIND = loading.Kind(
     tables.RECIPIENT_REJECTS,
     _RecipientNormaliser,
     repeating=["city", "state", "zip5", "country", "source"],
+    random=["recipient_id", "uei", "duns"],
+    group_rows=65_536,
+    start_several=functools.partial(_RecipientNormaliser, keeps_repeats=True),
+    combine=combine,
 )

@@ -35,7 +35,7 @@ _MATCH = (
     Column(
         "match_probability",
         "float64",
-        "Calibrated probability that it is the right one; null where a person decided: nothing is measured",
+        "Calibrated probability that it is the right one; null where a person chose it: nothing is measured",
         low=0,
         high=1,
     ),
@@ -75,7 +75,7 @@ ENRICHED_AWARDS = Table(
         Column(
             "match_probability",
             "float64",
-            "Calibrated probability that it is the right one; null where a person decided",
+            "Calibrated probability that it is the right one; null where a person chose it",
             low=0,
             high=1,
         ),

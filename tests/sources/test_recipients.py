@@ -19,7 +19,8 @@ from sbir_toolkit.sources import load_recipients, read_recipients, stream_recipi
 
 HEADER = (
     "recipient_hash,legal_business_name,uei,duns,parent_uei,parent_legal_business_name,address_line_1,city,state,"
-    "zip5,country_code,cage,alternate_names,naics_code,business_types,source\n"
+    "zip5,country_code,cage,alternate_names,naics_code,business_types,actions,sbir_actions,agencies,"
+    "obligated_usd,obligated_usd_by_year,source\n"
 )
 Write = Callable[..., Path]
 
@@ -29,14 +30,15 @@ def test_recipient_keeps_its_contract(write_file: Write, tmp_path: Path) -> None
     path = write_file(
         HEADER
         + "h1,ACME &amp; CO,N4YFFGL4CDX5,79179794,VN1AJFAD19J9,PARENT INC,1 MAIN ST,BOSTON,Massachusetts,"
-        '2139,USA,3kht9,"{""A, B"",C}",541715,"{2X,MF}",sam\n'
+        '2139,USA,3kht9,"{""A, B"",C}",541715,"{2X,MF}",3,0,2,12.5,2023=12.50,sam\n'
     )
     loaded = load_recipients(path, tmp_path / "out", Limits())
     stored = pq.read_table(loaded.paths["recipients"])
     assert stored.schema.equals(tables.RECIPIENTS.arrow_schema)
     assert list(stored.to_pylist()[0].values()) == [
         *("h1", "ACME & CO", "N4YFFGL4CDX5", "079179794", "3KHT9", "VN1AJFAD19J9", "PARENT INC", "1 MAIN ST"),
-        *("BOSTON", "MA", "02139", "USA", "A, B|C", "541715", "2X|MF", "sam"),
+        *("BOSTON", "MA", "02139", "USA", "A, B|C", "541715", "2X|MF"),
+        *(3, 0, 2, 12.5, "2023=12.50", "sam"),
     ]
     frame, rejects = read_recipients(path)
     tables.RECIPIENTS.check(frame)
