@@ -130,6 +130,17 @@ def _list_parts(path: Path) -> list[Part]:
     if path.name == CONTENTS or path.is_dir():
         folder = path if path.is_dir() else path.parent
         return [Part(file) for file in sorted(folder.iterdir())]
+    if recognise(path) == "dump":
+        found = _read_contents(Part(path))
+        raise InputError(
+            explain(
+                "the table of contents of a dump has lost its name",
+                where=path,
+                expected=f"{CONTENTS} beside the files of the dump",
+                got=f"{path.name}, for {len(found)} tables",
+                todo=f"put it back as {CONTENTS}, and name the folder",
+            )
+        )
     members = [PurePosixPath(member) for member in list_members(path)]
     names = {member.name for member in members}
     if CONTENTS in names:
