@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench format lock clean
+.PHONY: help install run test lint types bench trials format lock clean
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ types: $(READY)  ## Check types
 
 bench: $(READY) .venv-peers/.ready  ## Measure the matcher at full size beside its floor (takes about ten minutes)
 	$(BIN)/python benchmarks/match_full_size.py
+
+trials: $(READY)  ## Try the quality gates on simulated histories and on bad months (takes about two minutes)
+	$(BIN)/python benchmarks/gate_histories.py
+	$(BIN)/python benchmarks/bad_months.py
 
 .venv-peers/.ready: benchmarks/requirements.lock
 	$(PYTHON) -m venv .venv-peers

@@ -17,7 +17,7 @@ from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_aler
 from sbir_toolkit.pipeline.certificate import certify
 from sbir_toolkit.pipeline.decisions import log_decisions
 from sbir_toolkit.pipeline.gates import judge
-from sbir_toolkit.pipeline.past import earlier_records, keep_accepted
+from sbir_toolkit.pipeline.past import comparable_name, earlier_records, keep_accepted
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, RunState, list_runs, read_run
 from sbir_toolkit.pipeline.setup import Setup
@@ -122,7 +122,7 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
     state.update(certificate=certify(pipeline, record))
     mark_reports(setup, state)
     state.update(decisions=log_decisions(record, earlier_records(project, record)))
-    keep_accepted(project, state.folder, record)
+    keep_accepted(project, state.folder, record, comparable_name(params))
     history = History(project.history)
     alerts = [*stage_alerts(stages), *gate_alerts(record["gates"])]
     verdicts = judge_stages(history.stages(), record, params.performance)

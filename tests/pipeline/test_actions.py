@@ -37,7 +37,7 @@ stage.write(enriched_awards=pd.DataFrame(rows, columns=ENRICHED_AWARDS.names))
 """
 JUDGE = """
 quality, past = stage.params.quality, stage.accepted_metrics()
-metrics = sbir.measure_quality({"enriched_awards": stage.path("enriched_awards")}, {}, quality)
+metrics = sbir.measure_quality({"enriched_awards": stage.path("enriched_awards")}, {}, quality, past)
 gates = sbir.evaluate_gates(metrics.table, quality.gates, past, quality.overrule)
 stage.write(metrics=metrics.table, metric_history=past, gates=gates.table)
 stage.record(**metrics.values())
@@ -269,7 +269,8 @@ def test_only_accepted_runs_become_history(tmp_path: Path) -> None:
         row = {"metric": ["match_rate"], "slice": ["all"], "value": [value], "numerator": [value * 10]}
         table = METRICS.arrow(pq_frame({**row, "denominator": [10.0], "unit": ["share"]}))
         pq.write_table(table, folder.table("metrics"))
-        keep_accepted(project, folder, record_of(folder.run_id, float(number), verdict, overruled=overruled))
+        record = record_of(folder.run_id, float(number), verdict, overruled=overruled)
+        keep_accepted(project, folder, record, "toy")
     past = METRIC_HISTORY.check(accepted_metrics(project, "toy"))
     assert list(zip(past["run_id"], past["value"], strict=True)) == [
         ("run-2", 0.7),
