@@ -2,12 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := floor sql trigrams splink_recipe token_set
+# Options for the benchmarks, such as BENCH='--repeats 3 --awards 10000 --recipients 100000'
+BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench trials format lock clean
+.PHONY: help install run test lint types bench bench-peers bench-scaling rules trials format lock lock-peers clean $(PEERS:%=peer-%)
 
 help:  ## Show what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 install: $(READY)  ## Make .venv from requirements.lock and install the package into it
 
@@ -31,17 +34,39 @@ lint: $(READY)  ## Check style and formatting
 types: $(READY)  ## Check types
 	$(BIN)/mypy
 
-bench: $(READY) .venv-peers/.ready  ## Measure the matcher at full size beside its floor (takes about ten minutes)
-	$(BIN)/python benchmarks/match_full_size.py
+bench: $(READY) peer-floor  ## Measure the matcher and the whole pipeline at full size beside their floor, and how right they are
+	$(BIN)/python -m benchmarks.match_full_size $(BENCH)
 
 trials: $(READY)  ## Try the quality gates on simulated histories and on bad months (takes about two minutes)
-	$(BIN)/python benchmarks/gate_histories.py
-	$(BIN)/python benchmarks/bad_months.py
+	$(BIN)/python -m benchmarks.gate_histories
+	$(BIN)/python -m benchmarks.bad_months
 
-.venv-peers/.ready: benchmarks/requirements.lock
-	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --requirement benchmarks/requirements.lock
-	touch .venv-peers/.ready
+bench-peers: $(READY)  ## Measure the matcher beside other tools, on the same files, judged by the same code
+	-$(MAKE) --keep-going $(PEERS:%=peer-%)
+	$(BIN)/python -m benchmarks.compare_peers $(BENCH)
+
+bench-scaling: $(READY)  ## Measure how time and memory grow with the number of awards and of recipients
+	$(BIN)/python -m benchmarks.scaling $(BENCH)
+
+$(PEERS:%=peer-%): peer-%: .venv-peers/%/.ready
+
+.venv-peers/%/.ready: benchmarks/peers/%.lock
+	rm -rf .venv-peers/$*
+	$(PYTHON) -m venv .venv-peers/$*
+	.venv-peers/$*/bin/python -m pip install --quiet --require-hashes --requirement $< || \
+		{ echo "The environment of the peer '$*' could not be made: is pip's index reachable? 'make peer-$*' tries again." >&2; exit 1; }
+	touch $@
+
+lock-peers: $(READY)  ## Choose the peers' newest versions anew and write benchmarks/peers/*.lock
+	$(BIN)/python -m pip install --quiet uv
+	for peer in $(PEERS); do \
+		$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--no-emit-find-links --no-header --quiet --upgrade benchmarks/peers/$$peer.in \
+			--output-file benchmarks/peers/$$peer.lock || exit 1; \
+	done
+
+rules: $(READY)  ## Measure how often the rule for regressions is wrong, on simulated series
+	$(BIN)/python benchmarks/regression_rules.py
 
 format: $(READY)  ## Put the code into the house format
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """Bad months: whether the default gates catch them and name the right metric and slice.
 
-    python benchmarks/bad_months.py [AWARDS.csv RECIPIENTS.csv]
+    python -m benchmarks.bad_months [AWARDS.csv RECIPIENTS.csv]
 
 Without files it takes a made-up sample. The good file is the one accepted month that is known; each fault is
 then done to it and the result goes through reading, matching, measuring and judging.
@@ -11,8 +11,6 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sbir_toolkit import Params, write_synthetic
 from sbir_toolkit.quality import GateReport

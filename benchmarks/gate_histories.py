@@ -1,6 +1,6 @@
 """The gate on the match rate's change, on 200 simulated histories for each length and scatter.
 
-    python benchmarks/gate_histories.py
+    python -m benchmarks.gate_histories
 
 Prints how often a run that only scatters fails (or warns), and how often a fall by five points is found in
 its first run.
@@ -9,9 +9,6 @@ its first run.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.quality.histories import count_verdicts
 

@@ -1,128 +1,124 @@
-"""How long the matcher takes at full size, how much memory it needs, and how right it is.
+"""How long the matcher and the pipeline take at full size, how much memory they need, and how right they are.
 
-Synthetic awards and recipients of full size are made once. Then, in turn and several times over: the floor
-(`floor.py`), the matcher with a cold store (nothing kept), the matcher with the recipient index warm (no
-chunk kept). What is printed is wall time and peak memory of the whole process tree, medians with their
-spread, and the ratio to the floor of the same turn.
+Synthetic awards and recipients of full size are made once. Then, in turn and several times over:
+
+- *floor*: DuckDB reads both files, joins on UEI and DUNS, and writes (`peers/floor.py`);
+- *cold*: `match` with an empty store;
+- *warm*: `match` with the recipients known, the awards new;
+- *run*: the whole pipeline, all notebooks and reports, from an empty store.
+
+What is shown is wall and CPU time and peak memory of the process tree, medians with their range, the ratio to
+the floor of the same turn, and how right the links are (`judge`).
 
     make bench
-    .venv/bin/python benchmarks/match_full_size.py --repeats 3 --awards 219500 --recipients 3400000
+    python -m benchmarks.match_full_size --repeats 3 --awards 219500 --recipients 3400000
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from sbir_toolkit import write_synthetic
-from sbir_toolkit.meter import TreeSampler
-from sbir_toolkit.quality import wilson_interval
+from benchmarks.judge import judge, read_links, read_truth
+from benchmarks.measuring import (
+    TOOLKIT,
+    Measured,
+    describe_machine,
+    make_files,
+    make_parser,
+    measure,
+    spread,
+)
+from benchmarks.peers import peer_command, peer_versions
+from benchmarks.results import accuracy_table, kinds_table, store
 
-HERE = Path(__file__).parent
-PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
+STEPS = ("floor", "cold", "warm", "run")
 
 
 def main() -> None:
-    """Make the files, measure in turn, print the table and the accuracy."""
+    """Make the files, measure in turn, judge, and store."""
     options = _options()
-    folder = Path(options.folder)
-    files = folder / f"{options.awards}x{options.recipients}"
-    if not (files / "truth.csv").exists():
-        print(
-            f"writing {options.awards:,} awards and {options.recipients:,} recipients to {files}", flush=True
-        )
-        write_synthetic(files, awards=options.awards, recipients=options.recipients, seed=options.seed)
-    measured: dict[str, list[tuple[float, float]]] = {"floor": [], "cold": [], "warm": []}
+    files = make_files(options.folder, options.awards, options.recipients, options.seed)
+    machine = describe_machine()
+    commands = _commands(files, options.folder)
+    measured: dict[str, list[Measured]] = {step: [] for step in options.steps}
     for turn in range(options.repeats):
-        for name, command in _commands(files, folder).items():
-            if name == "cold":
-                shutil.rmtree(folder / "outputs", ignore_errors=True)
-            if name == "warm":
-                shutil.rmtree(folder / "outputs" / "store" / "matching")
-            measured[name].append(_measure(command))
-            print(
-                f"turn {turn + 1} {name:<6} {measured[name][-1][0]:7.2f} s {measured[name][-1][1]:8.0f} MB",
-                flush=True,
-            )
-    _print_table(measured)
-    _print_accuracy(folder / "out.parquet", files / "truth.csv")
+        for step in options.steps:
+            _prepare(step, options.folder)
+            measured[step].append(measure(commands[step]))
+            last = measured[step][-1]
+            print(f"turn {turn + 1} {step:<6} {last.wall_s:8.2f} s {last.peak_mb:8.0f} MB", flush=True)
+    truth = read_truth(files)
+    floor, ours = (read_links(options.folder / f"{name}.parquet", truth) for name in ("floor", "out"))
+    judgement = judge(ours, floor, truth)
+    store(
+        "match_full_size",
+        options,
+        {**machine, "peers": {"floor": peer_versions("floor")}},
+        {step: [run.record() for run in runs] for step, runs in measured.items()},
+        {
+            f"Time and memory, {options.awards:,} awards and {options.recipients:,} recipients": _times(
+                measured
+            ),
+            "How right the links are": accuracy_table({"match": judgement}),
+            "By kind of noise, awards left to names": kinds_table(judgement),
+        },
+    )
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--awards", type=int, default=219_500)
-    parser.add_argument("--recipients", type=int, default=3_400_000)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser = make_parser(__doc__, repeats=3)
     parser.add_argument(
-        "--folder", default="outputs/bench", help="where files and results go (default: %(default)s)"
+        "--steps",
+        type=lambda text: _known_steps(text.split(",")),
+        default=list(STEPS),
+        help="some of floor,cold,warm,run; floor and cold must be there; default: all",
     )
     return parser.parse_args()
 
 
+def _known_steps(steps: list[str]) -> list[str]:
+    if not {"floor", "cold"} <= set(steps) <= set(STEPS):
+        raise argparse.ArgumentTypeError(f"expected floor,cold and perhaps warm,run; got {','.join(steps)}")
+    return [step for step in STEPS if step in steps]
+
+
 def _commands(files: Path, folder: Path) -> dict[str, list[str]]:
-    inputs = [str(files / "awards.csv"), str(files / "recipients.csv")]
-    match = [sys.executable, "-m", "sbir_toolkit.cli", "--outputs", str(folder / "outputs"), "match", *inputs]
+    awards, recipients = str(files / "awards.csv"), str(files / "recipients.csv")
+    match = [*TOOLKIT, "--outputs", str(folder / "outputs"), "match", awards, recipients]
     match += ["-o", str(folder / "out.parquet")]
-    return {
-        "floor": [str(PEERS), str(HERE / "floor.py"), *inputs, str(folder / "floor.parquet")],
-        "cold": match,
-        "warm": match,
-    }
+    run = [*TOOLKIT, "--outputs", str(folder / "run-outputs"), "run", "params/full.yml"]
+    run += ["-p", f"awards.path={awards}", "-p", f"recipients.path={recipients}"]
+    floor = [*peer_command("floor"), awards, recipients, str(folder / "floor.parquet")]
+    return {"floor": floor, "cold": match, "warm": match, "run": run}
 
 
-def _measure(command: Sequence[str]) -> tuple[float, float]:
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    sampler = TreeSampler(process.pid, 0.05).start()
-    code = process.wait()
-    elapsed = time.perf_counter() - started
-    sampler.stop()
-    if code:
-        raise SystemExit(f"{' '.join(command)} ended with exit code {code}")
-    return elapsed, sampler.peak_bytes_ / 1e6
+def _prepare(step: str, folder: Path) -> None:
+    if step == "cold":
+        shutil.rmtree(folder / "outputs", ignore_errors=True)
+    if step == "warm":
+        shutil.rmtree(folder / "outputs" / "store" / "matching")
+    if step == "run":
+        shutil.rmtree(folder / "run-outputs", ignore_errors=True)
 
 
-def _print_table(measured: dict[str, list[tuple[float, float]]]) -> None:
-    floor = [elapsed for elapsed, _ in measured["floor"]]
-    print(f"\n{'':<6} {'wall s':>22} {'peak MB':>9} {'wall / floor':>22}")
-    for name, runs in measured.items():
-        walls = [elapsed for elapsed, _ in runs]
-        ratios = [elapsed / least for elapsed, least in zip(walls, floor, strict=True)]
-        print(f"{name:<6} {_spread(walls):>22} {max(peak for _, peak in runs):>9.0f} {_spread(ratios):>22}")
-
-
-def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
-
-
-def _print_accuracy(matches_file: Path, truth_file: Path) -> None:
-    matches = pd.read_parquet(matches_file)
-    truth = pd.read_csv(truth_file, dtype=str).query("is_rejected == '0'").reset_index(drop=True)
-    accepted = matches["decision"] == "accept"
-    right = accepted & (matches["recipient_id"] == truth["recipient_hash"])
-    by_name = ~matches["tier"].isin(["uei", "duns"])
-    linkable = truth["recipient_hash"].notna()
-    named = linkable & (truth["noise"] != "rename") & by_name
-    print()
-    for label, hits, cases in (
-        ("precision of accepted links", right, accepted),
-        ("precision of those by name", right & by_name, accepted & by_name),
-        ("recall by name, renames apart", right & named, named),
-        ("linked though without counterpart", accepted & ~linkable, ~linkable),
-    ):
-        low, high = wilson_interval(int(hits.sum()), int(cases.sum()), 0.95)
-        print(f"{label:<34} {hits.sum() / cases.sum():.4f} ({low:.4f}-{high:.4f}), n = {cases.sum():,}")
+def _times(measured: dict[str, list[Measured]]) -> pd.DataFrame:
+    rows = []
+    for step, runs in measured.items():
+        ratios = [run.wall_s / least.wall_s for run, least in zip(runs, measured["floor"], strict=True)]
+        rows.append(
+            {
+                "step": step,
+                "wall s": spread([run.wall_s for run in runs]),
+                "CPU s": spread([run.cpu_s for run in runs]),
+                "peak MB": spread([run.peak_mb for run in runs], 0),
+                "wall / floor": spread(ratios, 2),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from sbir_toolkit.errors import ToolkitError
     from sbir_toolkit.matching import (
         build_index,
+        draw_label_sample,
         explain_match,
         match_companies,
         measure_accuracy,
         open_index,
+        read_labels,
     )
     from sbir_toolkit.params import Params, load_params
     from sbir_toolkit.performance import (
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from sbir_toolkit.reports import charts
     from sbir_toolkit.reports.filled import count_filled
     from sbir_toolkit.reports.funding import summarize_funding
-    from sbir_toolkit.reports.spreadsheets import write_review
+    from sbir_toolkit.reports.spreadsheets import write_label_sample, write_review
     from sbir_toolkit.reports.tables import show_table
     from sbir_toolkit.sources import load_awards, load_recipients, read_awards, read_recipients
     from sbir_toolkit.sources.synthetic import write_synthetic
@@ -53,6 +55,7 @@ _HOMES = {
     "chunk_figures": "performance",
     "count_filled": "reports.filled",
     "decide": "quality",
+    "draw_label_sample": "matching",
     "enrich_awards": "enrichment",
     "evaluate_gates": "quality",
     "explain_match": "matching",
@@ -71,12 +74,14 @@ _HOMES = {
     "open_stage": "pipeline.workspace",
     "prepare_index": "enrichment",
     "read_awards": "sources",
+    "read_labels": "matching",
     "read_recipients": "sources",
     "recommend": "performance",
     "release_awards": "quality",
     "show_table": "reports.tables",
     "summarize_funding": "reports.funding",
     "trend_frame": "performance",
+    "write_label_sample": "reports.spreadsheets",
     "write_review": "reports.spreadsheets",
     "write_synthetic": "sources.synthetic",
 }
@@ -90,6 +95,7 @@ __all__ = [
     "chunk_figures",
     "count_filled",
     "decide",
+    "draw_label_sample",
     "enrich_awards",
     "evaluate_gates",
     "explain_match",
@@ -108,12 +114,14 @@ __all__ = [
     "open_stage",
     "prepare_index",
     "read_awards",
+    "read_labels",
     "read_recipients",
     "recommend",
     "release_awards",
     "show_table",
     "summarize_funding",
     "trend_frame",
+    "write_label_sample",
     "write_review",
     "write_synthetic",
 ]

@@ -124,10 +124,13 @@ class ParquetWriter:
     Rows are gathered until a row group is full; only full ones, and one last rest, are written.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, **encoding: Any) -> None:
+    def __init__(
+        self, path: Path, schema: pa.Schema, group_rows: int = ROW_GROUP_ROWS, **encoding: Any
+    ) -> None:
         import pyarrow.parquet as pq
 
         self._schema = schema
+        self._group_rows = group_rows
         self._file = pq.ParquetWriter(path, schema, **{"compression": "zstd", **encoding})
         self._waiting: list[pa.Table] = []
         self._rows = 0
@@ -136,8 +139,8 @@ class ParquetWriter:
         """Append rows; `table` must have the schema's columns."""
         self._waiting.append(table.select(self._schema.names).cast(self._schema))
         self._rows += table.num_rows
-        while self._rows >= ROW_GROUP_ROWS:
-            self._flush(ROW_GROUP_ROWS)
+        while self._rows >= self._group_rows:
+            self._flush(self._group_rows)
 
     def close(self) -> None:
         """Write what is left and finish the file; closing twice does no harm."""
@@ -156,7 +159,9 @@ class ParquetWriter:
 
 
 @contextlib.contextmanager
-def parquet_writer(path: Path, schema: pa.Schema, **encoding: Any) -> Iterator[ParquetWriter]:
+def parquet_writer(
+    path: Path, schema: pa.Schema, group_rows: int = ROW_GROUP_ROWS, **encoding: Any
+) -> Iterator[ParquetWriter]:
     """Give a writer whose file appears under `path` when the block ends well.
 
     Parameters
@@ -165,6 +170,8 @@ def parquet_writer(path: Path, schema: pa.Schema, **encoding: Any) -> Iterator[P
         The final name.
     schema
         Of the tables that will be written.
+    group_rows
+        How many rows go into a row group; as many are held in memory.
     **encoding
         How the columns are encoded, as for `pyarrow.parquet.ParquetWriter`; without it small rather than
         quickly written.
@@ -175,7 +182,7 @@ def parquet_writer(path: Path, schema: pa.Schema, **encoding: Any) -> Iterator[P
         The same rows give the same bytes, however they are cut.
     """
     with atomic_path(path) as temporary:
-        writer = ParquetWriter(temporary, schema, **encoding)
+        writer = ParquetWriter(temporary, schema, group_rows, **encoding)
         try:
             yield writer
         finally:

@@ -67,7 +67,7 @@ def library_versions(names: Iterable[str]) -> dict[str, str]:
 
 
 def code_version(project: Path) -> dict[str, Any]:
-    """Say which version of the toolkit this is: release, git commit, uncommitted changes, digest.
+    """Say which version of the toolkit this is: release, git commit, uncommitted changes, digests.
 
     Parameters
     ----------
@@ -81,6 +81,7 @@ def code_version(project: Path) -> dict[str, Any]:
         "commit": commit,
         "is_dirty": None if changes is None else bool(changes),
         "digest": code_digest(*(name for layer in LAYERS for name in layer)),
+        "rooms": {name: code_digest(name) for layer in LAYERS for name in layer},
     }
 
 

@@ -45,8 +45,8 @@ def test_no_command_is_promised_that_is_not_there() -> None:
 def test_every_make_target_is_explained_and_exists() -> None:
     """`make help` lists just the targets that the README uses and no target is hidden."""
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):.*##", makefile, re.M))
-    assert set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.M)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, re.M))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.M)) <= targets
     command = ["make", "--no-print-directory", "help"]
     helped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in helped.splitlines()} == targets

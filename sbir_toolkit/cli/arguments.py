@@ -21,7 +21,7 @@ def add_command(
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Let a run be named."""
-    parser.add_argument("run", nargs="?", help="a run's id (default: the newest)")
+    parser.add_argument("run", nargs="?", help="a run's id or folder (default: the newest)")
 
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:

@@ -14,12 +14,19 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("awards", help="SBIR.gov awards, CSV")
     added.add_argument("recipients", help="federal recipients: CSV, Parquet, or USAspending's database")
     added.add_argument("params", nargs="?", help="parameters file (default: the defaults)")
+    added.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="another file of recipients; may be repeated; those named before count more",
+    )
     added.add_argument("-o", "--out", required=True, metavar="OUT.parquet", help="where the matches go")
     added.add_argument("--review", metavar="FILE.xlsx", help="write what a person should decide, to fill in")
     add_overrides(added)
 
     added = add_command(commands, "explain", explain)
-    added.add_argument("run", help="a run's id")
+    added.add_argument("run", help="a run's id, its folder, or latest")
     added.add_argument("award_id", help="an award's id, as in the table matches")
 
     added = add_command(commands, "synth", synth)
@@ -38,7 +45,11 @@ def match(options: argparse.Namespace) -> int:
     project = find_project(options.outputs)
     file = find_params_file(project, options.params) if options.params else None
     params = with_overrides(project, load_params(file, options.set))
-    awards, recipients, out = Path(options.awards), Path(options.recipients), Path(options.out)
+    awards, recipients, out = (
+        Path(options.awards),
+        [Path(options.recipients), *map(Path, options.also)],
+        Path(options.out),
+    )
     review = Path(options.review) if options.review else None
     print(match_awards(awards, recipients, out, params, project.store, review=review))
     return 0
@@ -46,7 +57,7 @@ def match(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Say why an award has its recipient, and who came second."""
-    from sbir_toolkit.pipeline.match import explain_award
+    from sbir_toolkit.pipeline.explanation import explain_award
     from sbir_toolkit.pipeline.project import find_project
     from sbir_toolkit.pipeline.run import open_run
 

@@ -11,7 +11,6 @@ import contextlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,6 +23,7 @@ from sbir_toolkit.tables import (
     COMPANY_MATCHES,
     ENRICHED_AWARDS,
     MATCHES,
+    RECIPIENTS,
     Table,
 )
 
@@ -95,13 +95,11 @@ def join_awards(awards: Path, recipients: Path | None, tables: MatchTables, *, b
     ContractError
         When an award's company has no match: the companies weren't made from these awards.
     """
-    company_matches = pq.read_table(tables.company_matches).to_pandas().set_index("company_id")
+    company_matches = pq.read_table(tables.company_matches).combine_chunks()
     details, columns = None, ["award_id", *FIELDS]
     if recipients is not None:
         columns = [name for name in ENRICHED_AWARDS.names if name in pq.read_schema(awards).names]
-        accepted = company_matches.loc[company_matches["decision"] == "accept", "recipient_id"]
-        wanted = pa.array(accepted.dropna().unique(), pa.string())
-        details = _recipient_details(recipients, wanted, batch_rows)
+        details = _recipient_details(recipients, _accepted(company_matches).unique(), batch_rows)
     rows = 0
     with phase("join") as span, contextlib.ExitStack() as stack:
         matches_writer = stack.enter_context(parquet_writer(tables.matches, MATCHES.arrow_schema))
@@ -111,11 +109,10 @@ def join_awards(awards: Path, recipients: Path | None, tables: MatchTables, *, b
             )
         for batch in read_batches(awards, columns, batch_rows):
             found = _match_of_each(batch, company_matches)
-            matches = pd.concat([batch[["award_id", "company"]], found[MATCHES.names[2:]]], axis=1)
-            matches_writer.write_table(MATCHES.arrow(matches))
+            matches_writer.write_table(_beside(batch.select(["award_id", "company"]), found))
             if details is not None:
-                enriched_writer.write_table(ENRICHED_AWARDS.arrow(_enriched(batch, found, details)))
-            rows += len(batch)
+                enriched_writer.write_table(_enriched(batch, found, details))
+            rows += batch.num_rows
         span.rows = rows
     return rows
 
@@ -156,11 +153,10 @@ def check_conserved(awards: Path, result: Path, table: Table) -> None:
             )
 
 
-def _match_of_each(batch: pd.DataFrame, company_matches: pd.DataFrame) -> pd.DataFrame:
-    ids = company_ids(batch[list(FIELDS)])
-    positions = company_matches.index.get_indexer(pd.Index(ids))
-    if (positions < 0).any():
-        strangers = batch.loc[positions < 0, ["award_id", "company"]]
+def _match_of_each(batch: pa.Table, company_matches: pa.Table) -> pa.Table:
+    positions = pc.index_in(company_ids(batch), value_set=company_matches["company_id"])
+    if positions.null_count:
+        strangers = batch.filter(positions.is_null()).select(["award_id", "company"]).to_pandas()
         raise ContractError(
             explain(
                 "some awards belong to no matched company",
@@ -170,34 +166,33 @@ def _match_of_each(batch: pd.DataFrame, company_matches: pd.DataFrame) -> pd.Dat
             ),
             rows=strangers,
         )
-    return company_matches.iloc[positions].reset_index(drop=True).set_axis(batch.index)
+    return company_matches.take(positions)
 
 
-def _enriched(batch: pd.DataFrame, found: pd.DataFrame, details: pd.DataFrame) -> pd.DataFrame:
-    is_accepted = found["decision"] == "accept"
-    recipient_id = found["recipient_id"].where(is_accepted)
-    of_each = details.reindex(recipient_id).set_axis(batch.index)
-    return pd.concat(
-        [
-            batch,
-            found[["decision", "tier"]],
-            found["match_probability"],
-            recipient_id.rename("recipient_id"),
-            of_each,
-        ],
-        axis=1,
-    )
+def _enriched(batch: pa.Table, found: pa.Table, details: pa.Table) -> pa.Table:
+    recipient_id = _accepted(found)
+    of_each = details.take(pc.index_in(recipient_id, value_set=details["recipient_id"]))
+    decided = found.select(["decision", "tier", "match_probability"])
+    return _beside(batch, decided, of_each.set_column(0, "recipient_id", recipient_id))
 
 
-def _recipient_details(recipients: Path, wanted: pa.Array, batch_rows: int) -> pd.DataFrame:
+def _accepted(matches: pa.Table) -> pa.ChunkedArray:
+    """The recipients that were accepted; null where none was."""
+    is_accepted = pc.equal(matches["decision"], "accept")
+    return pc.if_else(is_accepted, matches["recipient_id"], pa.scalar(None, pa.string()))
+
+
+def _beside(*tables: pa.Table) -> pa.Table:
+    """Put tables of as many rows beside each other."""
+    return pa.table({name: table[name] for table in tables for name in table.column_names})
+
+
+def _recipient_details(recipients: Path, wanted: pa.Array, batch_rows: int) -> pa.Table:
     columns = ["recipient_id", *_FROM_RECIPIENT]
-    with phase("look up recipients"), contextlib.ExitStack() as stack:
-        file = stack.enter_context(pq.ParquetFile(recipients))
+    with phase("look up recipients"):
         found = [
-            pa.Table.from_batches([batch]).filter(pc.is_in(batch["recipient_id"], value_set=wanted))
-            for batch in file.iter_batches(batch_size=batch_rows, columns=columns)
+            batch.filter(pc.is_in(batch["recipient_id"], value_set=wanted))
+            for batch in read_batches(recipients, columns, batch_rows)
         ]
-        schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-        table = pa.concat_tables([schema.empty_table(), *(part.select(columns) for part in found)])
-    details: pd.DataFrame = table.to_pandas().set_index("recipient_id").rename(columns=_FROM_RECIPIENT)
-    return details
+        details = pa.concat_tables([RECIPIENTS.arrow_schema.empty_table().select(columns), *found])
+        return details.combine_chunks().rename_columns(["recipient_id", *_FROM_RECIPIENT.values()])

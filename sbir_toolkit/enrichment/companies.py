@@ -18,28 +18,31 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.meter import phase
+from sbir_toolkit.sources.digests import spell_ids
 from sbir_toolkit.storage import write_parquet
 from sbir_toolkit.tables import COMPANIES
 
 FIELDS = ("company", "address1", "city", "state", "zip5", "uei", "duns")
 
 
-def company_ids(frame: pd.DataFrame) -> pd.Series:
+def company_ids(awards: pa.Table) -> pa.Array:
     """Work out the company of each award.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
+    awards : pyarrow.Table
         With the columns company, address1, city, state, zip5, uei, duns, as text with nulls.
 
     Returns
     -------
-    pandas.Series of str
+    pyarrow string array
         16 hexadecimal digits each; equal exactly when all seven fields are (up to a 64-bit collision).
     """
-    filled = frame[list(FIELDS)].astype("string").fillna("")
-    digests = pd.util.hash_pandas_object(filled, index=False).to_numpy(dtype=np.uint64)
-    return pd.Series([f"{digest:016x}" for digest in digests], index=frame.index, dtype="str")
+    # Each distinct text is hashed once; the result is that of hashing them all.
+    fields = {name: _whole(awards[name]).fill_null("").dictionary_encode() for name in FIELDS}
+    frame = pa.table(fields).to_pandas()
+    digests = pd.util.hash_pandas_object(frame, index=False).to_numpy().astype(np.uint64)
+    return spell_ids(digests, np.zeros(len(digests), np.int64))
 
 
 def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
@@ -63,32 +66,32 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
         How many distinct companies there are.
     """
     with phase("collapse") as span:
-        found = pd.DataFrame(columns=[*FIELDS, "last_award_year", "awards"])
+        columns = [*FIELDS, "last_award_year", "awards"]
+        found = COMPANIES.arrow_schema.empty_table().select(columns)
         rows = 0
         for batch in read_batches(awards, [*FIELDS, "award_year"], batch_rows):
-            rows += len(batch)
-            counted = batch.rename(columns={"award_year": "last_award_year"}).assign(awards=1)
-            found = _collapsed(pd.concat([found, counted], ignore_index=True) if len(found) else counted)
+            rows += batch.num_rows
+            counted = batch.append_column("awards", pa.repeat(1, batch.num_rows)).rename_columns(columns)
+            groups = pa.concat_tables([found, counted]).group_by(list(FIELDS), use_threads=False)
+            found = groups.aggregate([("last_award_year", "max"), ("awards", "sum")]).rename_columns(columns)
         span.rows = rows
-        found = found.assign(company_id=company_ids(found), spelled=_spell_plainly(found["company"]))
-        found = found.sort_values(["spelled", "company_id"], ignore_index=True)
-        write_parquet(companies, COMPANIES.arrow(found[COMPANIES.names]))
-    return len(found)
+        found = found.append_column("company_id", company_ids(found))
+        found = found.append_column("spelled", _spell_plainly(found["company"]))
+        found = found.sort_by([("spelled", "ascending"), ("company_id", "ascending")])
+        write_parquet(companies, found.select(COMPANIES.names))
+    return int(found.num_rows)
 
 
-def read_batches(path: Path, columns: list[str] | None, batch_rows: int) -> Iterator[pd.DataFrame]:
-    """Read a stored table in batches of at most `batch_rows` rows, in its order."""
+def read_batches(path: Path, columns: list[str], batch_rows: int) -> Iterator[pa.Table]:
+    """Read columns of a stored table in batches of at most `batch_rows` rows, in its order."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=batch_rows, columns=columns):
-            frame = pa.Table.from_batches([batch]).to_pandas()
-            yield frame if columns is None else frame[columns]
+            yield pa.Table.from_batches([batch]).select(columns)
 
 
-def _spell_plainly(names: pd.Series[str]) -> pd.Series[str]:
-    plain = pc.replace_substring_regex(pc.ascii_upper(pa.array(names, pa.string())), "[^A-Z0-9]", "")
-    return pd.Series(plain.to_pandas(), index=names.index)
+def _spell_plainly(names: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(pc.ascii_upper(names), "[^A-Z0-9]", "")
 
 
-def _collapsed(frame: pd.DataFrame) -> pd.DataFrame:
-    groups = frame.groupby(list(FIELDS), dropna=False, sort=False)
-    return groups.agg({"last_award_year": "max", "awards": "sum"}).reset_index()
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks().cast(pa.string())

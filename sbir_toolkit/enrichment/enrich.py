@@ -7,10 +7,12 @@ or repeated run starts from them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -165,15 +167,34 @@ def link_awards(
     )
 
 
-def prepare_index(recipients: Path, store: Path, params: Params) -> Path:
-    """Find the recipient index in the store, or build it there; returns its folder.
+def prepare_index(
+    recipients: Path | Iterable[pa.Table], store: Path, params: Params, *, content: str | None = None
+) -> Path:
+    """Find the recipient index in the store, or build it there.
 
     Its name is a digest of the recipients' content, of the one parameter that shapes it and of the code that
     builds it; thresholds may change without a new one.
+
+    Parameters
+    ----------
+    recipients
+        Parquet of the contract `recipients`, or its rows in pieces; these aren't asked for when there is an
+        index of them.
+    store
+        Where indices are kept.
+    params
+        The run's parameters.
+    content
+        What tells the recipients' content from any other; needed where they come in pieces.
+
+    Returns
+    -------
+    pathlib.Path
+        The index's folder.
     """
     key = digest_value(
         {
-            "recipients": digest_file(recipients),
+            "recipients": digest_file(recipients) if isinstance(recipients, Path) else content,
             "max_word_postings": params.matching.max_word_postings,
             "code": code_digest("matching"),
             "libraries": library_versions(DECIDING_LIBRARIES),

@@ -13,13 +13,13 @@ and DUNS. `settle` finds both in a run's tables.
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.sources.sheets import read_sheet
 
 DECIDED = ("decision", "who", "why")
 """The columns that a person fills in."""
@@ -95,40 +95,13 @@ def read_overrides(path: Path) -> list[Override]:
     InputError
         When the file can't be read, lacks a column, or a decided row doesn't say who, why or about whom.
     """
-    table = _read_table(path)
+    table = read_sheet(path, "overrides")
     _require_columns(table, path)
     return [
         _read_row({str(name): str(value) for name, value in row.items()}, number, path)
         for number, row in enumerate(table.to_dict("records"), start=2)
         if row["decision"]
     ]
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            # Excel's newer decorations, which openpyxl warns of, say nothing about the cells.
-            warnings.simplefilter("ignore", UserWarning)
-            table = (
-                pd.read_excel(path, dtype=str, keep_default_na=False)
-                if path.suffix.lower() == ".xlsx"
-                else pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-            )
-    except (OSError, ValueError, KeyError, pd.errors.ParserError) as wrong:
-        raise InputError(
-            explain(
-                "the overrides can't be read",
-                where=path,
-                expected="a CSV file in UTF-8, or an Excel file that ends in .xlsx",
-                got=wrong,
-                todo="save it from the spreadsheet as .xlsx or as 'CSV UTF-8', parted by commas",
-            )
-        ) from wrong
-    # A leading apostrophe is how the CSV keeps a name such as =X from being taken for a formula.
-    stripped: pd.DataFrame = table.rename(columns=str).apply(
-        lambda column: column.str.strip().str.removeprefix("'").str.strip()
-    )
-    return stripped
 
 
 def _require_columns(table: pd.DataFrame, path: Path) -> None:

@@ -114,8 +114,7 @@ def _award_facts(awards: Path, review: pd.DataFrame, batch_rows: int) -> pd.Data
     with pq.ParquetFile(awards) as file:
         for batch in file.iter_batches(batch_size=batch_rows, columns=[*FIELDS, *_FACTS]):
             near = pa.Table.from_batches([batch]).filter(pc.is_in(batch["company"], value_set=names))
-            frame = near.to_pandas()
-            frame["company_id"] = company_ids(frame)
+            frame = near.append_column("company_id", company_ids(near)).to_pandas()
             parts.append(frame.loc[frame["company_id"].isin(wanted), ["company_id", *_FACTS]])
     facts: pd.DataFrame = pd.concat(parts, ignore_index=True)
     return facts

@@ -240,7 +240,10 @@ def _match_again(
     for number, at in enumerate(places):
         excluded[number, : len(refused[at])] = [ruling.row for ruling in refused[at]]
     again = match_excluding(companies.loc[places], index, params, excluded).set_axis(places)
-    told = [_note(refused[at], found) for at, found in zip(places, again["evidence"], strict=True)]
+    told = [
+        _note(refused[at], found, index.shown(np.array([ruling.row for ruling in refused[at]])))
+        for at, found in zip(places, again["evidence"], strict=True)
+    ]
     is_rejected = again["decision"] == "reject"
     return again.assign(
         evidence=pd.Series(told, index=again.index, dtype="str"),
@@ -268,17 +271,19 @@ def _put_in_place(accepted: dict[int, _Ruling], matches: pd.DataFrame, index: Re
         match_probability=np.nan,
         margin=np.nan,
         decision="accept",
-        evidence=[_note([accepted[at]], None) for at in places],
+        evidence=[_note([accepted[at]]) for at in places],
         **runner_up,
     )
 
 
-def _note(rulings: list[_Ruling], evidence: str | None) -> str:
+def _note(rulings: list[_Ruling], evidence: str | None = None, refused: pa.Table | None = None) -> str:
     overrides = [ruling.override for ruling in rulings]
     said = {
         name: "; ".join(dict.fromkeys(getattr(one, field) for one in overrides))
         for name, field in (("override", "decision"), ("who", "who"), ("why", "why"))
     }
+    if refused is not None:
+        said["not"] = "; ".join(refused.column("recipient_id").to_pylist())
     weights = json.loads(evidence) if isinstance(evidence, str) else {}
     return json.dumps(said | weights, ensure_ascii=False, separators=(",", ":"))
 

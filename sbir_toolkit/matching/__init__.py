@@ -4,8 +4,13 @@ Build an index of the recipients once (`build_index`), match companies against i
 how right that is (`measure_accuracy`) and why one company got its recipient (`explain_match`).
 """
 
-from sbir_toolkit.matching.accuracy import AccuracyReport, measure_accuracy
-from sbir_toolkit.matching.explain import Explanation, explain_match
+from sbir_toolkit.matching.accuracy import (
+    AccuracyReport,
+    draw_label_sample,
+    measure_accuracy,
+    read_labels,
+)
+from sbir_toolkit.matching.explain import Explanation, Explanations, PersonsDecision, explain_match
 from sbir_toolkit.matching.index import RecipientIndex, open_index
 from sbir_toolkit.matching.layout import build_index
 from sbir_toolkit.matching.match import match_companies
@@ -13,10 +18,14 @@ from sbir_toolkit.matching.match import match_companies
 __all__ = [
     "AccuracyReport",
     "Explanation",
+    "Explanations",
+    "PersonsDecision",
     "RecipientIndex",
     "build_index",
+    "draw_label_sample",
     "explain_match",
     "match_companies",
     "measure_accuracy",
     "open_index",
+    "read_labels",
 ]

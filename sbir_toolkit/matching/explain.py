@@ -2,7 +2,7 @@
 
 The pieces of evidence are the ones that the decision was made from, in bits: each bit doubles the odds.
 They add up to the score of a candidate; its probability is its share among all candidates and "none of
-them".
+them". Where a person decided, that is said first, and what the matcher would have said by itself after it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,46 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from sbir_toolkit.matching.compared import (
+    NEARNESS,
+    PRIOR,
+    Scored,
+    Side,
+    place_in_words,
+    side_of_hit,
+    side_with,
+)
+from sbir_toolkit.matching.decide import same_firm
+from sbir_toolkit.matching.exclusions import leave_identifiers
+from sbir_toolkit.matching.identifiers import look_up, read_identity
 from sbir_toolkit.matching.index import RecipientIndex
+from sbir_toolkit.matching.lookup import find_recipients
 from sbir_toolkit.matching.match import Matched, match_blocks, match_companies
-from sbir_toolkit.matching.model import sum_groups
-from sbir_toolkit.matching.places import LEVELS
+from sbir_toolkit.matching.texts import Ints
+from sbir_toolkit.matching.waterfall import LEAST_BITS, ROLES, draw_html, draw_text
 from sbir_toolkit.params import Matching
 from sbir_toolkit.tables import COMPANIES
 
-_PLACES = {
-    "elsewhere": "in another state",
-    "unknown": "at an unknown place",
-    "state": "in the same state",
-    "zip3": "in the same ZIP area",
-    "city": "in the same city",
-    "zip5": "in the same ZIP code",
-    "building": "in the same building",
-}
+
+@dataclass(frozen=True)
+class PersonsDecision:
+    """What a person decided about a company.
+
+    Parameters
+    ----------
+    who, why : str
+    accepted : str or None
+        The recipient_id that it is, if that was said.
+    refused : tuple of str
+        The recipient_ids that it isn't.
+    """
+
+    who: str
+    why: str
+    accepted: str | None = None
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +68,8 @@ class Explanation:
     candidates : pandas.DataFrame
         The best candidate and the runner-up: role, recipient_id, recipient_name, place, probability.
     pieces : pandas.DataFrame
-        Columns piece, best_bits, runner_up_bits: what speaks for and against each, in bits.
+        What speaks for and against each, in bits, and what was compared: piece, own (the company's value),
+        best_bits, best_value, runner_up_bits, runner_up_value.
     """
 
     company: str
@@ -54,38 +78,31 @@ class Explanation:
     pieces: pd.DataFrame
 
     def __repr__(self) -> str:
-        lines = [self.company, self.sentence, ""]
-        lines += [
-            f"  {row.role:<10} {row.recipient_name} ({row.place})  probability {row.probability:.3f}"
-            for row in self.candidates.itertuples()
-        ]
-        if len(self.pieces):
-            lines += ["", f"  {'bits':<18}{'best':>8}{'runner-up':>12}"]
-        lines += [
-            f"  {piece:<18}{float(best):>+8.1f}{'' if np.isnan(float(next_)) else f'{float(next_):+.1f}':>12}"
-            for piece, best, next_ in self.pieces.itertuples(index=False)
-        ]
-        return "\n".join(lines)
+        return "\n".join([self.company, self.sentence, draw_text(self.candidates, self.pieces)]).rstrip()
 
     def _repr_html_(self) -> str:
-        formats = {
-            "probability": "{:.3f}".format,
-            "best_bits": "{:+.1f}".format,
-            "runner_up_bits": "{:+.1f}".format,
-        }
-        tables = [
-            frame.to_html(
-                index=False,
-                na_rep="",
-                formatters={key: formats[key] for key in frame.columns if key in formats},
-            )
-            for frame in (self.candidates, self.pieces)
-        ]
-        return f"<p><b>{html.escape(self.company)}</b><br>{html.escape(self.sentence)}</p>{''.join(tables)}"
+        said = f"<p><b>{html.escape(self.company)}</b><br>{html.escape(self.sentence)}</p>"
+        return said + (draw_html(self.candidates, self.pieces) if len(self.candidates) else "")
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Several explanations, one under the other."""
+
+    each: tuple[Explanation, ...]
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, self.each)) or "There is nothing to explain."
+
+    def _repr_html_(self) -> str:
+        return "".join(one._repr_html_() for one in self.each) or "<p>There is nothing to explain.</p>"
 
 
 def explain_match(
-    company: Mapping[str, object] | pd.Series[str], index: RecipientIndex, params: Matching
+    company: Mapping[str, object] | pd.Series[str],
+    index: RecipientIndex,
+    params: Matching,
+    decided: PersonsDecision | None = None,
 ) -> Explanation:
     """Explain what a company is matched to.
 
@@ -95,35 +112,36 @@ def explain_match(
         Values of the contract `companies`; only `company`, its name, is needed.
     index : RecipientIndex
     params : Matching
+    decided : PersonsDecision, optional
+        What a person decided about it.
 
     Returns
     -------
     Explanation
-        Prints as text, and as a table in a notebook.
+        Prints as text, and as a picture in a notebook.
     """
     frame = _as_frame(dict(company))
-    block = next(iter(match_blocks(frame, index, params)))
-    result = match_companies(frame, index, params).iloc[0]
-    rows = _rows(block)
-    shown = index.shown(np.array(list(rows.values()), dtype=np.int64)).to_pandas()
-    chance = {"best": result["match_probability"], "runner-up": result["runner_up_probability"]}
-    candidates = pd.DataFrame(
-        {
-            "role": list(rows),
-            "recipient_id": shown["recipient_id"],
-            "recipient_name": shown["recipient_name"],
-            "place": [
-                _place(*three) for three in zip(shown["city"], shown["state"], shown["zip5"], strict=True)
-            ],
-            "probability": [float(chance[role]) if pd.notna(chance[role]) else 0.0 for role in rows],
-        }
-    )
+    refused = _rows_of(index, decided.refused if decided else ())
+    if len(refused):
+        frame = leave_identifiers(frame, index, refused[None, :])
+    masked = refused[None, :] if len(refused) else None
+    block = next(iter(match_blocks(frame, index, params, masked)))
+    result = match_companies(frame, index, params, masked).iloc[0]
+    sides = _find_sides(frame, block, result, index)
+    sentence = _sentence(result, sides, block, index, frame)
+    if decided is not None:
+        accepted = _rows_of(index, (decided.accepted,) if decided.accepted else ())
+        names = index.shown(accepted if len(accepted) else refused).column("recipient_name").to_pylist()
+        sentence = _say_decided(decided, " or ".join(map(str, names)), sentence)
+        if len(accepted):
+            others = [side for side in sides if not same_firm(index, accepted, np.array([side.row]))[0]]
+            sides = [side_with(frame, index, int(accepted[0])), *others[:1]]
     own = frame.iloc[0]
     return Explanation(
-        company=f"{own['company']} ({_place(own['city'], own['state'], own['zip5'])})",
-        sentence=_sentence(result, candidates, block),
-        candidates=candidates,
-        pieces=_pieces(block),
+        company=f"{own['company']} ({place_in_words(own['city'], own['state'], own['zip5'])})",
+        sentence=sentence,
+        candidates=_candidates(sides, index),
+        pieces=_pieces(sides),
     )
 
 
@@ -132,55 +150,101 @@ def _as_frame(values: dict[str, object]) -> pd.DataFrame:
     known = {name: None if _is_missing(value) else value for name, value in known.items()}
     known |= {"company_id": known["company_id"] or "company", "awards": known["awards"] or 1}
     frame = pd.DataFrame({name: [value] for name, value in known.items()})
-    return frame.astype({column.name: "str" for column in COMPANIES.columns if column.dtype == "string"})
+    texts = [column.name for column in COMPANIES.columns if column.dtype == "string"]
+    return frame.astype(dict.fromkeys(texts, "str"))
 
 
-def _rows(block: Matched) -> dict[str, int]:
+def _rows_of(index: RecipientIndex, recipient_ids: tuple[str, ...]) -> Ints:
+    found = find_recipients(index, "recipient_id", recipient_ids)
+    return np.array([found[one] for one in recipient_ids if one in found], np.int64)
+
+
+def _find_sides(
+    frame: pd.DataFrame, block: Matched, result: pd.Series[str], index: RecipientIndex
+) -> list[Side]:
+    """Give the winner and the one that came second."""
     best, second = int(block.choice.best[0]), int(block.choice.runner_up[0])
+    chances = [result["match_probability"], result["runner_up_probability"]]
+    chance, chance_of_second = (0.0 if pd.isna(one) else float(one) for one in chances)
+    scored = Scored.of_block(frame, block)
+    sides = [scored.side(index, best, chance)] if best >= 0 else []
     if block.hits.row[0] >= 0:
-        return {"best": int(block.hits.row[0])}
-    rows = {"best": best, "runner-up": second}
-    return {role: int(block.pairs.row[at]) for role, at in rows.items() if at >= 0}
+        sides = [side_of_hit(frame, block.hits, index)]
+        second = best if pd.notna(result["runner_up_id"]) else -1
+    return sides + ([scored.side(index, second, chance_of_second)] if second >= 0 else [])
 
 
-def _pieces(block: Matched) -> pd.DataFrame:
-    hits = block.hits
-    if hits.row[0] >= 0:
-        bits = np.array([hits.identifier[0], hits.name[0], hits.place[0]]) / np.log(2)
-        names = ["UEI" if hits.is_uei[0] else "DUNS", "name", "place"]
-        return pd.DataFrame({"piece": names, "best_bits": bits, "runner_up_bits": np.nan})
-    pieces, bits_of = sum_groups(block.terms, block.differing)
-    nothing = np.full((1, len(pieces)), np.nan)
-    bits_of = np.concatenate([bits_of, nothing])
-    best, second = bits_of[block.choice.best[0]], bits_of[block.choice.runner_up[0]]
-    frame = pd.DataFrame({"piece": pieces, "best_bits": best, "runner_up_bits": second})
-    worth = (frame["best_bits"].abs() >= 0.05) | (frame["runner_up_bits"].abs() >= 0.05)
-    return frame[worth].reset_index(drop=True)
+def _candidates(sides: list[Side], index: RecipientIndex) -> pd.DataFrame:
+    shown = index.shown(np.array([side.row for side in sides], np.int64)).to_pandas()
+    places = [
+        place_in_words(*three) for three in zip(shown["city"], shown["state"], shown["zip5"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "role": list(ROLES[: len(sides)]),
+            "recipient_id": shown["recipient_id"],
+            "recipient_name": shown["recipient_name"],
+            "place": places,
+            "probability": [side.probability for side in sides],
+        }
+    )
 
 
-def _sentence(result: pd.Series[str], candidates: pd.DataFrame, block: Matched) -> str:
-    if candidates.empty:
+def _pieces(sides: list[Side]) -> pd.DataFrame:
+    found_pieces = dict.fromkeys(piece for side in sides for piece in side.pieces)
+    # The prior is where a waterfall starts, whichever side has one.
+    names = sorted(found_pieces, key=lambda piece: piece != PRIOR)
+    nothing = (np.nan, "", "")
+    columns: dict[str, list[object]] = {"piece": list(names), "own": []}
+    found = [[side.pieces.get(name, nothing) for name in names] for side in sides]
+    found += [[nothing] * len(names)] * (len(ROLES) - len(sides))
+    columns["own"] = [next((one[1] for one in row if one[1]), "") for row in zip(*found, strict=True)]
+    for role, values in zip(ROLES, found, strict=True):
+        column = role.replace("-", "_")
+        columns[f"{column}_bits"] = [one[0] for one in values]
+        columns[f"{column}_value"] = [one[2] for one in values]
+    frame = pd.DataFrame(columns)
+    is_worth = (frame[["best_bits", "runner_up_bits"]].abs() >= LEAST_BITS).any(axis=1)
+    return frame[is_worth].reset_index(drop=True)
+
+
+def _say_decided(decided: PersonsDecision, recipients: str, by_itself: str) -> str:
+    verb = "is" if decided.accepted else "isn't"
+    then = "The matcher by itself" if decided.accepted else "Without it"
+    return f"{decided.who} decided that it {verb} {recipients} ({decided.why}). {then}: {by_itself}"
+
+
+def _sentence(
+    result: pd.Series[str], sides: list[Side], block: Matched, index: RecipientIndex, frame: pd.DataFrame
+) -> str:
+    if not sides:
         return "Rejected: no recipient bears a similar name or sits in the same building."
-    name, chance = candidates["recipient_name"].iloc[0], float(candidates["probability"].iloc[0])
+    names = index.shown(np.array([side.row for side in sides], np.int64)).column("recipient_name").to_pylist()
+    chance = f"probability {sides[0].probability:.3f}"
+    if len(sides) > 1 and sides[1].probability >= 0.005:
+        chance += f"; next comes {names[1]} with {sides[1].probability:.3f}"
     verb = {"accept": "Accepted", "review": "For review", "reject": "Rejected"}[str(result["decision"])]
     if block.hits.row[0] >= 0:
         kind = "UEI" if block.hits.is_uei[0] else "DUNS"
         doubt = ", but name and place both contradict" if block.hits.is_conflict[0] else ""
-        return f"{verb}: {name} has the company's {kind}{doubt} (probability {chance:.3f})."
+        doubt += _other_identifier(frame, block, index)
+        return f"{verb}: {names[0]} has the company's {kind}{doubt} ({chance})."
     at = int(block.choice.best[0])
     likeness = "has the same name" if block.measures["same_name"][at] > 0 else "has a similar name"
     if block.measures["same_name"][at] == 0 and block.measures["covered"][at] < 0.4:
         likeness = "has another name"
-    where = _PLACES[LEVELS[int(block.pairs.level[at])]]
-    rival = ""
-    if len(candidates) > 1 and float(candidates["probability"].iloc[1]) >= 0.005:
-        _, _, second, _, chance_of_second = candidates.iloc[1]
-        rival = f"; next comes {second} with {float(chance_of_second):.3f}"
-    return f"{verb}: {name} {likeness} {where} (probability {chance:.3f}{rival})."
+    return f"{verb}: {names[0]} {likeness} {NEARNESS[int(block.pairs.level[at])]} ({chance})."
 
 
-def _place(city: object, state: object, zip5: object) -> str:
-    return " ".join(str(part) for part in (city, state, zip5) if not _is_missing(part)) or "place unknown"
+def _other_identifier(frame: pd.DataFrame, block: Matched, index: RecipientIndex) -> str:
+    """Say when the company's other identifier names another firm."""
+    identity = read_identity(*(pa.array(frame[name], pa.string()) for name in ("uei", "duns")))
+    _, rows, _ = look_up(index, identity)
+    others = rows[~same_firm(index, rows, np.full(len(rows), block.hits.row[0]))]
+    if not len(others):
+        return ""
+    kind = "DUNS" if block.hits.is_uei[0] else "UEI"
+    return f", while its {kind} is that of {index.shown(others[:1]).column('recipient_name')[0].as_py()}"
 
 
 def _is_missing(value: object) -> bool:

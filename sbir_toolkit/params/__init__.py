@@ -5,6 +5,7 @@ from sbir_toolkit.params.performance import Alerts, Performance
 from sbir_toolkit.params.quality import Gate, HistoryRule, Quality, default_gates
 from sbir_toolkit.params.work import (
     FILE_PARAMETERS,
+    OPTIONAL_FILES,
     Accuracy,
     Compute,
     Limits,
@@ -16,6 +17,7 @@ from sbir_toolkit.params.work import (
 
 __all__ = [
     "FILE_PARAMETERS",
+    "OPTIONAL_FILES",
     "Accuracy",
     "Alerts",
     "Compute",

@@ -155,14 +155,20 @@ def _apply(values: dict[str, Any], override: str) -> None:
             explain("the value of an override isn't YAML", where=f"-p {override}", got=wrong)
         ) from wrong
     *parents, last = key.split(".")
-    if key in FILE_PARAMETERS.values() and isinstance(value, str) and "://" not in value:
-        value = str(Path(value).expanduser().absolute())
+    if key in FILE_PARAMETERS.values():
+        value = [_absolute(path) for path in value] if isinstance(value, list) else _absolute(value)
     target = values
     for parent in parents:
         target = target.setdefault(parent, {})
         if not isinstance(target, dict):
             raise ParameterError(explain(f"the parameter '{parent}' has no parts", where=f"-p {override}"))
     target[last] = value
+
+
+def _absolute(value: Any) -> Any:
+    """Give a path from the current folder as one from anywhere; what is no path stays what it is."""
+    is_path = isinstance(value, str) and "://" not in value
+    return str(Path(value).expanduser().absolute()) if is_path else value
 
 
 def _describe(wrong: ValidationError, where: str) -> str:

@@ -10,14 +10,20 @@ FILE_PARAMETERS = {
     "awards": "awards.path",
     "recipients": "recipients.path",
     "overrides": "matching.overrides",
+    "labels": "accuracy.labels",
 }
 """The parameter that names each input's file; results depend on the file's content, not on its name."""
+OPTIONAL_FILES = ("overrides", "labels")
+"""Inputs that needn't be there: what people said."""
 
 
 class Source(Section):
     """Where one input comes from."""
 
-    path: str | None = Field(None, description="The file; relative to the project. Null: the synthetic one.")
+    path: str | tuple[str, ...] | None = Field(
+        None,
+        description="File, relative to the project, or a list; the first ones count more. Null: synthetic.",
+    )
     table: str | None = Field(
         None, description="Table of a PostgreSQL dump; null: recipient_lookup, or else duns."
     )
@@ -96,8 +102,16 @@ class Accuracy(Section):
     """How the matching is checked against companies whose identifier is hidden."""
 
     sample_companies: int = Field(4_000, ge=1, description="Companies whose identifiers are hidden.")
-    decoys: int = Field(1_000, ge=1, description="Invented companies that nobody should be linked to.")
-    seed: int = Field(7, ge=0, description="Seed of the sample.")
+    decoys: int = Field(
+        1_000,
+        ge=1,
+        description="Companies in each smaller trial: invented, moved, recipients for themselves.",
+    )
+    label_sample: int = Field(300, ge=0, description="Pairs drawn for a person to label, blind.")
+    labels: str | None = Field(
+        None, description="The label sample filled in, CSV or XLSX; relative to the project. Null: none."
+    )
+    seed: int = Field(7, ge=0, description="Seed of all samples.")
 
 
 class Pipeline(Section):

@@ -9,12 +9,13 @@ from sbir_toolkit.performance.advice import Recommendations, recommend
 from sbir_toolkit.performance.alerts import find_alerts
 from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
 from sbir_toolkit.performance.history import History
-from sbir_toolkit.performance.regression import StageVerdicts, judge_stages, trend_frame
+from sbir_toolkit.performance.regression import StageVerdicts, accept_change, judge_stages, trend_frame
 
 __all__ = [
     "History",
     "Recommendations",
     "StageVerdicts",
+    "accept_change",
     "chunk_figures",
     "find_alerts",
     "judge_stages",

@@ -7,15 +7,16 @@ alerts has no effect; whoever runs the pipeline writes and sends them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from sbir_toolkit.params import Performance
 from sbir_toolkit.performance.regression import StageVerdicts
 
-_SEVERITIES = {"fail": "error", "warn": "warning"}
-_CHANGES = {"cost_s_per_row": "slowdown", "elapsed_s": "slowdown", "peak_bytes": "memory_growth"}
-_CHANGE_UNITS = {"cost_s_per_row": "s per row", "elapsed_s": "s", "peak_bytes": "bytes"}
+_SEVERITIES = {"regression": "error", "suspect": "warning"}
+# A suspect is cheap and mostly chance; only one this many times what is worth speaking of is told about.
+_TOLD_TIMES = 3
 
 
 def find_alerts(
@@ -28,7 +29,7 @@ def find_alerts(
     run
         The run's record; totals and stages that have no figures raise no alert.
     verdicts
-        From `judge_stages`: a confirmed change is an error, a suspected one a warning.
+        From `judge_stages`: a confirmed change for the worse is an error, a large suspected one a warning.
     performance
         `alerts` holds the thresholds; only what is strictly above raises an alert.
 
@@ -39,6 +40,7 @@ def find_alerts(
         first, then the run, then the stages in their order.
     """
     limits = performance.alerts
+    least = {"regression": 0.0, "suspect": _TOLD_TIMES * performance.least_change_share}
     found = []
     elapsed_s = (run.get("totals") or {}).get("elapsed_s")
     if elapsed_s is not None and elapsed_s > limits.run_elapsed_s:
@@ -52,7 +54,9 @@ def find_alerts(
         if peak_bytes is not None and peak_bytes / 1e6 > limits.peak_mb:
             found.append(_alert(f"peak_mb:{name}", f"Stage {name}", peak_bytes / 1e6, limits.peak_mb, "MB"))
     found += [
-        _change_alert(row) for row in verdicts.table.to_dict("records") if row["verdict"] in _SEVERITIES
+        _change_alert(row)
+        for row in verdicts.table.to_dict("records")
+        if row["change_share"] > least.get(row["verdict"], math.inf)
     ]
     return sorted(found, key=lambda alert: alert["severity"] != "error")
 
@@ -68,11 +72,17 @@ def _alert(identity: str, who: str, value: float, threshold: float, unit: str) -
 
 
 def _change_alert(row: Mapping[Any, Any]) -> dict[str, Any]:
-    measure = str(row["measure"])
-    figures = {"value": row["value"], "threshold": row["fence"], "unit": _CHANGE_UNITS[measure]}
+    figures = {
+        "value": row["value"],
+        "threshold": row["high"],
+        "unit": row["unit"],
+        "baseline": row["baseline"],
+        "change_share": row["change_share"],
+    }
+    onset = {"onset_run": row["onset_run"]} if row["verdict"] == "regression" else {}
     return {
-        "id": f"{_CHANGES[measure]}:{row['stage']}",
+        "id": row["id"],
         "severity": _SEVERITIES[str(row["verdict"])],
         "message": f"Stage {row['sentence']}",
-        "metrics": figures,
+        "metrics": {**figures, **onset},
     }

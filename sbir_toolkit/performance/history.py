@@ -6,14 +6,17 @@ at once: SQLite is put into write-ahead mode, each run is entered in one transac
 at its start, and a writer waits for the one before. A run that is entered again (it was resumed, say)
 replaces what was known about it.
 
-The database carries the version of its schema; one that a newer release wrote is refused rather than misread.
+The database carries the version of its schema: an older one is brought up to date when it is opened, one that
+a newer release wrote is refused rather than misread.
 """
 
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ import sqlalchemy as sa
 
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.performance.schema import (
+    ACCEPTED,
     ALERTS,
     METADATA,
     METRICS,
@@ -31,10 +35,14 @@ from sbir_toolkit.performance.schema import (
     SCHEMA_VERSION,
     STAGES,
     VERSION,
+    describe_machine,
+    upgrade,
 )
 from sbir_toolkit.storage import locked
 
 _WAIT_S = 60.0
+_SCHEMA_LOCK = 72_742  # any number, the same for all who open the history
+_OF_RUN = ("created", "name", "fingerprint", "params_digest", "code_digest", "machine", "calibration_s")
 _WRITES = {"sbir_writes": True}
 
 
@@ -114,6 +122,28 @@ class History:
                 f"can't take up run {run_id}", wrong.orig, "a database that can be written"
             ) from wrong
 
+    def accept(self, regression: str, name: str, machine: str, *, since: float, why: str) -> None:
+        """Accept a change: from now on what came after `since` is the baseline.
+
+        Parameters
+        ----------
+        regression
+            Identity of the change, as `slowdown:match_recipients`.
+        name, machine
+            For runs of this name on this machine.
+        since
+            Seconds since 1970; runs created before no longer count.
+        why
+            The reason, in words; kept with the time and the user's name.
+        """
+        row = {"regression": regression, "name": name, "machine": machine, "since": since, "why": why}
+        with self._engine.execution_options(**_WRITES).begin() as connection:
+            connection.execute(sa.insert(ACCEPTED), [{**row, "at": time.time(), "who": getpass.getuser()}])
+
+    def accepted(self) -> pd.DataFrame:
+        """Read what was accepted, the oldest first: regression, name, machine, at, since, why, who."""
+        return self._read(sa.select(ACCEPTED).order_by(ACCEPTED.c.at))
+
     def runs(self) -> pd.DataFrame:
         """Read all runs, the oldest first: one row each with its status, code, environment and totals."""
         return self._read(sa.select(RUNS).order_by(RUNS.c.created, RUNS.c.run_id))
@@ -152,7 +182,7 @@ class History:
         return self._read_with_run(ALERTS, ALERTS.c.alert_id)
 
     def _read_with_run(self, table: sa.Table, then_by: sa.Column[Any]) -> pd.DataFrame:
-        of_run = [RUNS.c[name] for name in ("created", "name", "fingerprint", "params_digest", "code_digest")]
+        of_run = [RUNS.c[name] for name in _OF_RUN]
         own = [column for column in table.c if column.name != "position"]
         selected = sa.select(*own, *of_run).join(RUNS, RUNS.c.run_id == table.c.run_id)
         return self._read(selected.order_by(RUNS.c.created, RUNS.c.run_id, then_by))
@@ -189,14 +219,21 @@ class History:
             if not inspector.has_table(VERSION.name):
                 return False
             version = connection.execute(sa.select(VERSION.c.version)).scalar()
-        if version is not None and version != SCHEMA_VERSION:
+        if version is not None and version > SCHEMA_VERSION:
             raise self._refusal("is of another schema version", version, f"version {SCHEMA_VERSION}")
-        return version is not None
+        return version == SCHEMA_VERSION
 
     def _create_tables(self) -> None:
         with self._engine.execution_options(**_WRITES).begin() as connection:
-            METADATA.create_all(connection)
-            connection.execute(sa.insert(VERSION), [{"version": SCHEMA_VERSION}])
+            if self.url.get_backend_name() == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            METADATA.create_all(connection, tables=[VERSION])
+            version = connection.execute(sa.select(VERSION.c.version)).scalar()
+            if version is None:
+                METADATA.create_all(connection)
+                connection.execute(sa.insert(VERSION), [{"version": SCHEMA_VERSION}])
+            elif version < SCHEMA_VERSION:
+                upgrade(connection, version)
 
     def _refusal(self, what: str, got: object, expected: str = "a history of runs") -> InputError:
         return InputError(
@@ -235,6 +272,10 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
         **{name: environment.get(name) for name in machine},
         "libraries": _as_json(environment.get("libraries") or {}),
         "inputs": _as_json(run.get("inputs") or {}),
+        "params": _as_json(run.get("params") or {}),
+        "code_rooms": _as_json(code.get("rooms") or {}),
+        "machine": describe_machine(environment),
+        "calibration_s": run.get("calibration_s"),
         **{name: totals.get(name) for name in ("elapsed_s", "cpu_s", "peak_bytes")},
     }
 
@@ -254,7 +295,8 @@ def _stage_row(run_id: str, name: str, stage: Mapping[str, Any]) -> dict[str, An
 def _phase_rows(run_id: str, figures: pd.DataFrame | None) -> list[dict[str, Any]]:
     if figures is None:
         return []
-    phases = figures[figures["phase"] != "all"].astype(object)
+    known = [column.name for column in PHASES.c if column.name in figures]
+    phases = figures.loc[figures["phase"] != "all", known].astype(object)
     rows = phases.where(phases.notna(), None).itertuples(index=False, name=None)
     return [
         {"run_id": run_id, "position": position, **dict(zip(phases.columns, row, strict=True))}

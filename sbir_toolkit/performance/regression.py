@@ -1,93 +1,108 @@
-"""Whether a stage became slower or hungrier than it used to be.
+"""Whether a stage or a phase became slower or hungrier than it used to be, and since when.
 
-One run says little: on a shared machine times scatter by several percent, and now and then a run takes twice
-as long for no reason in the code. So like is only compared with like, against a fence, and one run outside it
-is a suspicion.
+Like is compared with like (`series`), against a baseline that stays until somebody accepts the change, by a
+rule that takes one run outside the fence for a suspicion and asks for more (`rule`).
 
-*Comparable* are earlier runs of the same stage that did the work (not reused it), under parameters of the
-same name, on a machine with the same fingerprint, with about as many rows. What is compared is the *cost*:
-wall time per row (wall time where a stage reads no rows) and peak memory.
+===============  ====================================================================================
+verdict          when
+===============  ====================================================================================
+``regression``   confirmed: the runs after a suspect cost more than the baseline; dated by its onset
+``suspect``      this run, or the last few, are outside the fence; too little was measured since
+``improvement``  confirmed the other way
+``no change``    inside the fence, or a suspicion that wasn't confirmed
+``unknown``      too few comparable runs, nothing measured, or no work done in this run
+===============  ====================================================================================
 
-The *fence* comes from the comparable runs before the last three, the newest one counted among the three; a
-lasting slow-down would otherwise be swallowed into its own baseline at once. On the logarithm of the cost it
-lies above their median by `alerts.slowdown_share` or by `fence_sigmas` robust standard deviations (1.4826
-times the median absolute deviation, widened where the runs are few), whichever is more. For the median of
-three runs, which scatters by only two thirds as much as one run, the standard deviations count two thirds.
-
-===========  =======================================================================================
-verdict      when
-===========  =======================================================================================
-``pass``     this run is inside the fence
-``warn``     suspected: this run is outside, the median of the last three isn't
-``fail``     confirmed: the median of the last three is outside its fence, and this run is, too
-``unknown``  fewer than `min_history_runs` comparable runs, or the stage did no work in this run
-===========  =======================================================================================
-
-On simulated histories with lognormal noise of 6 % and 5 % of wild runs (x 1.3 to 2), 8 to 30 runs long, the
-defaults confirm a slow-down where there is none in 0.7 % of runs, and a lasting +30 % at its third run in 82
-to 95 %.
+Four measures are judged for each stage: wall time per row (throughput is the same figure read the other way),
+CPU time per row, peak memory, and bytes moved per row; wall time also for each phase that takes at least a
+twentieth of its stage.
 """
 
 from __future__ import annotations
 
 import html
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.params import Performance
+from sbir_toolkit.performance.history import History
+from sbir_toolkit.performance.rule import Judgement, judge_series
+from sbir_toolkit.performance.schema import describe_machine
+from sbir_toolkit.performance.series import IDENTITIES, MEASURES, Series, observe, pick_series
 
 TREND_COLUMNS = ("run_id", "created", "stage", "elapsed_s", "cost_s_per_row", "peak_bytes")
-VERDICT_COLUMNS = (
-    "stage",
-    "measure",
-    "value",
-    "baseline",
-    "fence",
-    "change_share",
-    "runs",
-    "verdict",
-    "sentence",
-)
-_SEVERITY = {"fail": 0, "warn": 1, "unknown": 2, "pass": 3}
-_NEWEST = 3
-_MAD_TO_SIGMA = 1.4826
-_MEDIAN_OF_THREE = 0.67
-_NOUNS = {"cost_s_per_row": "time per row", "elapsed_s": "time", "peak_bytes": "peak memory"}
-_WORSE = {"cost_s_per_row": "slower", "elapsed_s": "slower", "peak_bytes": "hungrier for memory"}
+_KINDS = {
+    "id": "str",
+    "stage": "str",
+    "phase": "str",
+    "measure": "str",
+    "unit": "str",
+    "value": "float64",
+    "baseline": "float64",
+    "low": "float64",
+    "high": "float64",
+    "change_share": "float64",
+    "runs": "int64",
+    "measured_again": "int64",
+    "onset_run": "str",
+    "since": "float64",
+    "verdict": "str",
+    "sentence": "str",
+}
+VERDICT_COLUMNS = tuple(_KINDS)
+SEVERITY = {"regression": 0, "suspect": 1, "improvement": 2, "unknown": 3, "no change": 4}
+_PHASE_SHARE = 0.05
+_PHASE_LEAST_S = 0.05
+_NOUNS = {"time": "time", "cpu": "CPU time", "memory": "peak memory", "io": "bytes moved"}
+_MORE = {
+    "time": ("slower", "faster"),
+    "cpu": ("using more CPU time", "using less CPU time"),
+    "memory": ("hungrier for memory", "content with less memory"),
+    "io": ("moving more bytes", "moving fewer bytes"),
+}
 
 
 @dataclass(frozen=True)
 class StageVerdicts:
-    """Every stage's verdict on its time and its memory.
+    """Every stage's verdict on its time, CPU time, memory and I/O.
 
     Attributes
     ----------
     table : pandas.DataFrame
-        One row for each stage and measure, the worst first: stage, measure (cost_s_per_row, elapsed_s or
-        peak_bytes), value, baseline (median of the earlier runs), fence, change_share (value over baseline,
-        less 1), runs (comparable earlier runs), verdict, sentence.
+        One row for each stage, phase and measure, the worst first: id (what `accept` takes), stage, phase,
+        measure (time, cpu, memory or io), unit, value, baseline, low and high (fence), change_share, runs (in
+        the baseline), measured_again (since the suspect), onset_run, since (seconds since 1970), verdict,
+        sentence.
     """
 
     table: pd.DataFrame
 
     @property
     def verdict(self) -> str:
-        """The worst verdict: fail, warn, unknown or pass."""
+        """The worst verdict."""
         return str(self.table["verdict"].iloc[0]) if len(self.table) else "unknown"
 
     @property
-    def failed(self) -> list[str]:
-        """Stages with a confirmed change for the worse, each once."""
-        return self.table.loc[self.table["verdict"] == "fail", "stage"].drop_duplicates().tolist()
+    def regressions(self) -> pd.DataFrame:
+        """The confirmed changes for the worse."""
+        found: pd.DataFrame = self.table[self.table["verdict"] == "regression"]
+        return found
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """What somebody should look at: regressions, suspects and improvements."""
+        found: pd.DataFrame = self.table[self.table["verdict"].isin(["regression", "suspect", "improvement"])]
+        return found
 
     @property
     def sentences(self) -> list[str]:
-        """One sentence for each stage and measure, the worst first."""
+        """One sentence for each row, the worst first."""
         return self.table["sentence"].tolist()
 
     def __repr__(self) -> str:
@@ -103,41 +118,81 @@ class StageVerdicts:
 
 
 def judge_stages(
-    history_stages: pd.DataFrame, run: Mapping[str, Any], performance: Performance
+    history: History, run: Mapping[str, Any], figures: pd.DataFrame, performance: Performance
 ) -> StageVerdicts:
-    """Compare each stage of a run with its earlier comparable runs.
+    """Compare each stage and phase of a run with its earlier comparable runs.
 
     Parameters
     ----------
-    history_stages : pandas.DataFrame
-        From `History.stages`; the run itself and later ones may be in it and are left out.
+    history
+        The run itself and later ones may be in it and are left out.
     run
         The run's record.
+    figures : pandas.DataFrame
+        Of the contract STAGE_FIGURES, of this run (see `measure_run`).
     performance
-        `min_history_runs`, `max_rows_difference`, `fence_sigmas` and `alerts.slowdown_share` decide.
+        The rule's parameters.
 
     Returns
     -------
     StageVerdicts
-        Two rows for each stage that did its work in this run, one for each other stage.
+        A row for each measure of each stage that did its work in this run and of each phase that matters, one
+        row for each other stage.
     """
+    seen = observe(history, run, figures)
+    accepted = _accepted(history, run)
     rows = []
+    own = seen[seen["run_id"] == run["run_id"]]
+    lasted = dict(own.loc[own["phase"] == "all", ["stage", "elapsed_s"]].itertuples(index=False, name=None))
+    for row in own.itertuples(index=False):
+        for measure in MEASURES if row.phase == "all" else ("time",):
+            if row.phase == "all" or row.elapsed_s >= max(_PHASE_LEAST_S, _PHASE_SHARE * lasted[row.stage]):
+                since = accepted.get(_identity(row.stage, row.phase, measure), 0.0)
+                series = pick_series(seen, row, measure, performance, since=since)
+                rows.append(_row(row, measure, series, performance))
     for name, stage in run.get("stages", {}).items():
-        if stage.get("status") != "done" or not stage.get("elapsed_s"):
+        if name not in lasted:
             rows.append(_no_work(name, stage))
-            continue
-        now = pd.DataFrame([{column: stage.get(column) for column in ("elapsed_s", "rows_in", "peak_bytes")}])
-        past = _comparable(history_stages, name, stage, run, performance.max_rows_difference)
-        cost = "cost_s_per_row" if stage.get("rows_in") else "elapsed_s"
-        for measure in (cost, "peak_bytes"):
-            value = _measured(now.astype("float64"), measure)[0]
-            rows.append(_judge(name, measure, value, _measured(past, measure), performance))
-    table = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS)).astype(
-        {"stage": "str", "measure": "str", "verdict": "str", "sentence": "str", "runs": "int64"}
-        | dict.fromkeys(("value", "baseline", "fence", "change_share"), "float64")
-    )
-    order = table["verdict"].map(_SEVERITY).sort_values(kind="stable").index
+    table = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS)).astype(_KINDS)
+    order = table["verdict"].map(SEVERITY).sort_values(kind="stable").index
     return StageVerdicts(table.loc[order].reset_index(drop=True))
+
+
+def accept_change(history: History, run_id: str, verdicts: StageVerdicts, regression: str, why: str) -> str:
+    """Accept a confirmed or suspected change as the new baseline; give a sentence about it.
+
+    Parameters
+    ----------
+    run_id
+        The run in which it was seen.
+    regression
+        Its identity, as in the column `id`.
+    why
+        The reason; not empty.
+
+    Raises
+    ------
+    ParameterError
+        When there is no such change in this run, or no reason is given.
+    """
+    changes = verdicts.changes
+    found = changes[changes["id"] == regression]
+    if found.empty or not why.strip():
+        raise ParameterError(
+            explain(
+                "this can't be accepted",
+                where=f"run {run_id}",
+                expected=f"a reason, and one of: {', '.join(changes['id']) or 'nothing has changed'}",
+                got=f"{regression} because '{why}'",
+            )
+        )
+    runs = history.runs()
+    run = runs[runs["run_id"] == run_id].to_dict("records")[0]
+    row = found.to_dict("records")[0]
+    since = float(run["created"] if math.isnan(row["since"]) else row["since"])
+    history.accept(regression, str(run["name"]), str(run["machine"]), since=since, why=why)
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))
+    return f"{regression} accepted: runs of '{run['name']}' since {day} are the new baseline. Reason: {why}"
 
 
 def trend_frame(history_stages: pd.DataFrame, run: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -166,8 +221,8 @@ def trend_frame(history_stages: pd.DataFrame, run: Mapping[str, Any] | None = No
 
 
 def _with_run(done: pd.DataFrame, run: Mapping[str, Any]) -> pd.DataFrame:
-    fingerprint = (run.get("environment") or {}).get("fingerprint")
-    is_alike = (done["name"] == run.get("name")) & (done["fingerprint"] == fingerprint)
+    machine = describe_machine(run.get("environment") or {})
+    is_alike = (done["name"] == run.get("name")) & (done["machine"] == machine)
     earlier = done[is_alike & (done["run_id"] != run["run_id"])]
     figures = ("elapsed_s", "rows_in", "peak_bytes")
     own = pd.DataFrame(
@@ -188,93 +243,116 @@ def _with_run(done: pd.DataFrame, run: Mapping[str, Any]) -> pd.DataFrame:
     return together
 
 
-def _comparable(
-    history: pd.DataFrame, name: str, stage: Mapping[str, Any], run: Mapping[str, Any], max_difference: float
-) -> pd.DataFrame:
-    fingerprint = (run.get("environment") or {}).get("fingerprint")
-    same = (
-        (history["stage"] == name)
-        & (history["status"] == "done")
-        & (history["name"] == run.get("name"))
-        & (history["fingerprint"] == fingerprint)
-        & (history["run_id"] != run["run_id"])
-        & (history["created"] < run["created"])
-        & (history["elapsed_s"] > 0)
-    )
-    rows = stage.get("rows_in") or 0
-    is_near = (history["rows_in"].fillna(0) - rows).abs() <= max_difference * rows
-    comparable: pd.DataFrame = history[same & is_near]
-    return comparable.sort_values(["created", "run_id"], kind="stable")
+def _accepted(history: History, run: Mapping[str, Any]) -> dict[str, float]:
+    known = history.accepted()
+    machine = describe_machine(run.get("environment") or {})
+    ours = known[(known["name"] == run.get("name")) & (known["machine"] == machine)]
+    return dict(zip(ours["regression"], ours["since"], strict=True))
 
 
-def _measured(frame: pd.DataFrame, measure: str) -> list[float]:
-    values = frame["elapsed_s"] / frame["rows_in"] if measure == "cost_s_per_row" else frame[measure]
-    return [float(value) for value in values]
+def _identity(stage: str, phase: str, measure: str) -> str:
+    return f"{IDENTITIES[measure]}:{stage}" + ("" if phase == "all" else f"/{phase}")
 
 
-def _judge(
-    stage: str, measure: str, value: float, past_values: list[float], performance: Performance
-) -> dict[str, Any]:
-    past = [earlier for earlier in past_values if earlier > 0]
-    runs, needed = len(past), performance.min_history_runs
+def _row(own: Any, measure: str, series: Series, performance: Performance) -> dict[str, Any]:
+    unit = _unit(measure, has_rows=own.rows > 0)
+    found = {
+        "id": _identity(own.stage, own.phase, measure),
+        "stage": own.stage,
+        "phase": own.phase,
+        "measure": measure,
+        "unit": unit,
+        "value": math.nan,
+        "onset_run": None,
+        "since": math.nan,
+    }
+    if not series.run_ids or series.run_ids[-1] != own.run_id:
+        told = Judgement("unknown")
+        sentence = f"no verdict on {_NOUNS[measure]}: it wasn't measured, or was nothing"
+    else:
+        told = judge_series(series.values, performance)
+        found["value"] = series.values[-1]
+        sentence = _say(told, series, measure, unit, performance)
+    if told.onset is not None:
+        onset = min(told.onset, len(series.run_ids) - 1)
+        found |= {"onset_run": series.run_ids[onset], "since": series.created[onset]}
+    where = own.stage if own.phase == "all" else f"{own.stage}, {own.phase}"
+    return found | {
+        "baseline": told.baseline,
+        "low": told.low,
+        "high": told.high,
+        "change_share": told.change_share,
+        "runs": told.runs,
+        "measured_again": told.measured_again,
+        "verdict": told.verdict,
+        "sentence": f"{where}: {sentence}",
+    }
 
-    def row(
-        verdict: str, sentence: str, baseline: float = math.nan, fence: float = math.nan
-    ) -> dict[str, Any]:
-        found = (
-            stage,
-            measure,
-            value,
-            baseline,
-            fence,
-            value / baseline - 1,
-            runs,
-            verdict,
-            f"{stage}: {sentence}",
-        )
-        return dict(zip(VERDICT_COLUMNS, found, strict=True))
 
-    if not value > 0:
-        return row("unknown", f"no verdict: {_NOUNS[measure]} wasn't measured")
-    if runs < needed:
-        return row("unknown", f"no verdict yet on {_NOUNS[measure]}: {runs} of {needed} comparable runs")
-    newest, before = [*past[1 - _NEWEST :], value], past[: 1 - _NEWEST]
-    baseline, fence, fence_of_three = _fences(before, performance)
+def _say(told: Judgement, series: Series, measure: str, unit: str, performance: Performance) -> str:
+    noun = _NOUNS[measure] + (" per row" if unit.endswith("per row") else "")
+    if told.verdict == "unknown":
+        missing = ", ".join(f"{count} {reason}" for reason, count in series.not_alike.items())
+        known = f"{len(series.values) - 1} of {performance.min_history_runs} comparable earlier runs"
+        return f"no verdict yet on {noun}: {known}" + (f"; not comparable: {missing}" if missing else "")
+    drift = ", the machine's drift taken out" if series.is_calibrated else ""
     change = (
-        f"{_NOUNS[measure]} {_write(value, measure)}, {value / baseline - 1:+.0%} against the median of "
-        f"{_write(baseline, measure)} in {len(before)} earlier runs"
+        f"{noun} {write_cost(series.values[-1], unit)} against {write_cost(told.baseline, unit)} in the"
+        f" baseline of {told.runs} runs{drift}"
     )
-    if min(float(np.median(newest)), value) > fence_of_three:
-        words = f"{_WORSE[measure]}, confirmed by the last {_NEWEST} runs: {change}"
-        return row("fail", words, baseline, fence_of_three)
-    if value > fence:
-        words = f"suspected to be {_WORSE[measure]}: {change}; one run alone proves nothing"
-        return row("warn", words, baseline, fence)
-    return row("pass", f"{change}, inside the fence", baseline, fence)
-
-
-def _fences(before: list[float], performance: Performance) -> tuple[float, float, float]:
-    """Give the median of the earlier runs, the fence for one run, and that for the median of three."""
-    logs = np.log(before)
-    centre = float(np.median(logs))
-    sigma = _MAD_TO_SIGMA * float(np.median(np.abs(logs - centre))) * (1 + 2 / len(before))
-    least = math.log1p(performance.alerts.slowdown_share)
-    reach = performance.fence_sigmas * sigma
-    one, three = max(least, reach), max(least, _MEDIAN_OF_THREE * reach)
-    return math.exp(centre), math.exp(centre + one), math.exp(centre + three)
+    slower, faster = _MORE[measure]
+    words = slower if told.change_share > 0 else faster
+    if told.verdict in ("regression", "improvement"):
+        assert told.onset is not None
+        onset = series.run_ids[min(told.onset, len(series.run_ids) - 1)]
+        return (
+            f"{words} by {abs(told.change_share):.0%} since run {onset}, confirmed by {told.measured_again}"
+            f" measurements: {change}"
+        )
+    if told.verdict == "suspect":
+        return (
+            f"suspected of being {words} ({told.change_share:+.0%}); measured {told.measured_again} time(s)"
+            f" since, not enough yet: {change}"
+        )
+    return f"{change}, no change"
 
 
 def _no_work(name: str, stage: Mapping[str, Any]) -> dict[str, Any]:
-    status = str(stage.get("status"))
     origin = f" from run {stage['reused_from']}" if stage.get("reused_from") else ""
-    sentence = f"{name}: nothing to compare, the stage was {status}{origin}"
-    unknown = (name, "elapsed_s", math.nan, math.nan, math.nan, math.nan, 0, "unknown", sentence)
-    return dict(zip(VERDICT_COLUMNS, unknown, strict=True))
+    sentence = f"{name}: nothing to compare, the stage was {stage.get('status')}{origin}"
+    empty = {column: math.nan for column, kind in _KINDS.items() if kind == "float64"}
+    return {
+        **empty,
+        "id": _identity(name, "all", "time"),
+        "stage": name,
+        "phase": "all",
+        "measure": "time",
+        "unit": "s",
+        "runs": 0,
+        "measured_again": 0,
+        "onset_run": None,
+        "verdict": "unknown",
+        "sentence": sentence,
+    }
 
 
-def _write(value: float, measure: str) -> str:
-    if measure == "peak_bytes":
+def _unit(measure: str, *, has_rows: bool) -> str:
+    base = "bytes" if measure in ("memory", "io") else "s"
+    return base if measure == "memory" or not has_rows else f"{base} per row"
+
+
+def write_cost(value: float, unit: str) -> str:
+    """Write a cost in a readable unit.
+
+    Examples
+    --------
+    >>> write_cost(0.000013, "s per row"), write_cost(2.5, "s"), write_cost(120_000_000, "bytes")
+    ('13 µs', '2.5 s', '120 MB')
+    """
+    if unit == "bytes":
         return f"{value / 1e6:,.0f} MB"
-    if measure == "cost_s_per_row":
+    if unit == "bytes per row":
+        return f"{value:,.3g} bytes"
+    if unit == "s per row":
         return f"{value * 1e6:,.3g} µs" if value < 1e-3 else f"{value * 1e3:,.3g} ms"
     return f"{value:,.3g} s"

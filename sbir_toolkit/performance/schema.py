@@ -1,15 +1,15 @@
-"""The tables of the history, as a database keeps them.
+"""The tables of the history, as a database keeps them, and the way from older ones.
 
-Numbers that may be missing are nullable, and what has no fixed columns (library versions, inputs, a stage's
-outputs, an alert's figures) is kept as JSON text. A change here needs a new `SCHEMA_VERSION` and a way from
-the old one to it.
+Numbers that may be missing are nullable, and what has no fixed columns (library versions, inputs, parameters,
+a stage's outputs, an alert's figures) is kept as JSON text. A change here needs a new `SCHEMA_VERSION` and a
+line in `ADDED` that says what the version brought; columns are only ever added.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METADATA = sa.MetaData()
 
 
@@ -45,6 +45,8 @@ RUNS = sa.Table(
     *_text("libraries", "inputs"),
     *_number("elapsed_s", "cpu_s"),
     *_whole("peak_bytes"),
+    *_text("machine", "params", "code_rooms"),
+    *_number("calibration_s"),
 )
 STAGES = sa.Table(
     "stages",
@@ -56,6 +58,8 @@ STAGES = sa.Table(
     *_whole("peak_bytes", "read_bytes", "written_bytes", "rows_in", "rows_out"),
     *_number("rows_per_s"),
     *_text("reused_from", "reason", "outputs"),
+    *_number("user_s", "system_s", "waited_s"),
+    *_whole("minor_faults", "major_faults"),
 )
 PHASES = sa.Table(
     "phases",
@@ -65,6 +69,56 @@ PHASES = sa.Table(
     *_number("started_s", "elapsed_s", "cpu_s"),
     *_whole("peak_bytes", "rows"),
     *_number("rows_per_s"),
+    *_number("user_s", "system_s"),
+    *_whole("minor_faults", "major_faults", "read_bytes", "written_bytes"),
 )
 METRICS = sa.Table("metrics", METADATA, *_of_run("metric"), *_number("value"))
 ALERTS = sa.Table("alerts", METADATA, *_of_run("alert_id"), *_text("severity", "message", "metrics"))
+ACCEPTED = sa.Table(
+    "accepted",
+    METADATA,
+    sa.Column("regression", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("machine", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, primary_key=True),
+    *_number("since"),
+    *_text("why", "who"),
+)
+
+# What each version brought: columns of tables that were there before. New tables are made by themselves.
+ADDED: dict[int, dict[sa.Table, tuple[str, ...]]] = {
+    2: {
+        RUNS: ("machine", "params", "code_rooms", "calibration_s"),
+        STAGES: ("user_s", "system_s", "waited_s", "minor_faults", "major_faults"),
+        PHASES: ("user_s", "system_s", "minor_faults", "major_faults", "read_bytes", "written_bytes"),
+    }
+}
+
+
+def upgrade(connection: sa.Connection, version: int) -> None:
+    """Bring the tables of an older version up to this one, in the transaction that is open."""
+    METADATA.create_all(connection)
+    for newer in range(version + 1, SCHEMA_VERSION + 1):
+        for table, names in ADDED[newer].items():
+            for name in names:
+                kind = table.c[name].type.compile(connection.dialect)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}"))
+    machine = RUNS.c["cpu", "cores", "memory_bytes", "os"]
+    for row in connection.execute(sa.select(RUNS.c.run_id, *machine)).all():
+        told = describe_machine(dict(zip(("cpu", "cores", "memory_bytes", "os"), row[1:], strict=True)))
+        connection.execute(sa.update(RUNS).where(RUNS.c.run_id == row[0]).values(machine=told))
+    connection.execute(sa.update(VERSION).values(version=SCHEMA_VERSION))
+
+
+def describe_machine(environment: dict[str, object]) -> str:
+    """Say on what machine a run ran; libraries aren't part of it, since they may be a change's cause.
+
+    Examples
+    --------
+    >>> describe_machine({"cpu": "Xeon", "cores": 2, "memory_bytes": 24_700_000_000, "os": "Linux 6"})
+    'Xeon, 2 cores, 25 GB, Linux 6'
+    """
+    memory = environment.get("memory_bytes")
+    size = f"{memory / 1e9:.0f} GB" if isinstance(memory, int | float) else "unknown memory"
+    parts = (environment.get("cpu"), f"{environment.get('cores')} cores", size, environment.get("os"))
+    return ", ".join(str(part) for part in parts)

@@ -14,7 +14,7 @@ import psutil
 
 from sbir_toolkit.errors import ToolkitError
 from sbir_toolkit.params import Params, load_params
-from sbir_toolkit.pipeline.project import Project, input_path, is_synthetic
+from sbir_toolkit.pipeline.project import Project, input_paths, is_synthetic
 from sbir_toolkit.pipeline.stages import load_pipeline
 
 _NEEDED_DISK = 10_000_000_000
@@ -105,7 +105,8 @@ def _params_file(project: Project, name: str) -> Finding:
         missing = [
             path
             for part in ("awards", "recipients")
-            if not (path := input_path(project, params, part)).exists()
+            for path in input_paths(project, params, part)
+            if not path.exists()
         ]
     except ToolkitError as wrong:
         return Finding(what, False, str(wrong))

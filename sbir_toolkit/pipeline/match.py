@@ -1,31 +1,29 @@
 """The matcher alone: two files in, one table of matches out, no notebooks.
 
 The same readers, the same enrichment and the same store as in the pipeline, so a match made here is byte for
-byte the one that a run makes, and the index that one of them built serves the other.
+byte the one that a run makes. The recipients go from their file straight into the index; records of theirs
+that could not be used are kept with their reasons in the store, `recipients/*/recipient_rejects.parquet`.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment import Enriched, link_awards, prepare_index
-from sbir_toolkit.enrichment.companies import FIELDS, company_ids
 from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
-from sbir_toolkit.matching import Explanation, explain_match, open_index
-from sbir_toolkit.params import Params, Source
-from sbir_toolkit.pipeline.project import Project
-from sbir_toolkit.pipeline.run import RunFolder, run_params
+from sbir_toolkit.matching import open_index
+from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.setup import digest_input
 from sbir_toolkit.reports.spreadsheets import ReviewFiles, write_review
-from sbir_toolkit.sources import Loaded, load_awards, load_recipients
+from sbir_toolkit.sources import Loaded, load_awards, stream_recipients
 from sbir_toolkit.storage import atomic_path, digest_value, locked, read_json, write_json
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
@@ -51,14 +49,20 @@ class Matched:
 
 
 def match_awards(
-    awards: Path, recipients: Path, out: Path, params: Params, store: Path, *, review: Path | None = None
+    awards: Path,
+    recipients: Path | Sequence[Path],
+    out: Path,
+    params: Params,
+    store: Path,
+    *,
+    review: Path | None = None,
 ) -> Matched:
     """Match a file of awards to a file of recipients.
 
     Parameters
     ----------
     awards, recipients
-        Files as published; see `load_awards` and `load_recipients`.
+        Files as published; see `load_awards` and `load_recipients`. Recipients may come from several.
     out
         Where the matches go: Parquet, one row per award in the order of the awards (contract `matches`).
         Awards that could not be read are listed with their reasons in `<out>.rejects.parquet` beside it.
@@ -85,21 +89,31 @@ def match_awards(
     _require_ending(out, ".parquet", "the matches are written as Parquet")
     if review is not None:
         _require_ending(review, ".xlsx", "the review list is written as a workbook")
-    made_from = {
-        "awards": digest_input(awards, "awards", params.awards, todo="name SBIR.gov's CSV file"),
-        "recipients": digest_input(
-            recipients, "recipients", params.recipients, todo="name a file of recipients"
-        ),
-        "told": [_told(params.awards), _told(params.recipients)],
-        "code": code_digest("sources", "matching"),
-        "libraries": library_versions(DECIDING_LIBRARIES),
-    }
-    work = store / "files" / digest_value(made_from)[7:23]
+    several = [recipients] if isinstance(recipients, Path) else list(recipients)
+    with ThreadPoolExecutor(2) as threads:
+        digests = [
+            threads.submit(digest_input, [awards], "awards", params.awards, todo="name SBIR.gov's CSV file"),
+            threads.submit(
+                digest_input, several, "recipients", params.recipients, todo="name a file of recipients"
+            ),
+        ]
+        awards_key, recipients_key = (
+            digest_value(
+                {
+                    "input": digest.result(),
+                    "told": source.model_dump(mode="json", exclude={"path"}),
+                    "code": code_digest("sources", "matching"),
+                    "libraries": library_versions(DECIDING_LIBRARIES),
+                }
+            )
+            for digest, source in zip(digests, (params.awards, params.recipients), strict=True)
+        )
+    work = store / "files" / digest_value([awards_key, recipients_key])[7:23]
     with locked(work.with_suffix(".lock"), "these two files", wait_s=_WAIT_S):
         # The two files have nothing to do with each other, and reading releases the interpreter.
         with ThreadPoolExecutor(1) as beside:
             reading = beside.submit(load_awards, awards, work, params.limits, params.awards)
-            index, told = _find_index(recipients, made_from, work, store, params)
+            index, told = _find_index(several, recipients_key, store, params)
             read_awards = reading.result()
         linked = link_awards(work / "awards.parquet", index, work, store, params)
         for source, target in (
@@ -119,21 +133,16 @@ def match_awards(
     return Matched(out, read_awards, told, linked, unused, files)
 
 
-def _find_index(
-    recipients: Path, made_from: dict[str, Any], work: Path, store: Path, params: Params
-) -> tuple[Path, str]:
-    # A note in the store says which index a file was read into, so a known file needn't be read to find it.
-    key = digest_value({**made_from, "awards": "", "postings": params.matching.max_word_postings})[7:23]
-    note = store / "recipients" / f"{key}.json"
-    if note.exists():
-        known = read_json(note)
-        index = store / "index" / known["index"]
-        if index.exists():
-            return index, known["told"]
-    loaded = load_recipients(recipients, work, params.limits, params.recipients)
-    index = prepare_index(work / "recipients.parquet", store, params)
-    write_json(note, {"index": index.name, "told": repr(loaded)})
-    return index, repr(loaded)
+def _find_index(recipients: Sequence[Path], key: str, store: Path, params: Params) -> tuple[Path, str]:
+    # The recipients go from the file into the index, and are read only when there is none, or no note of what
+    # was found when they were read.
+    folder = store / "recipients" / key[7:23]
+    reading = stream_recipients(recipients, folder, params.limits, params.recipients)
+    index = prepare_index(reading, store, params, content=key)
+    note = folder / "told.json"
+    if not note.exists():
+        write_json(note, repr(reading.finish()))
+    return index, read_json(note)
 
 
 def _require_ending(path: Path, ending: str, what: str) -> None:
@@ -148,38 +157,5 @@ def _list_unused(overrides: Path) -> list[str]:
     return [f"override in row {one['row']} not used ({one['company']}): {one['reason']}" for one in unused]
 
 
-def _told(source: Source) -> dict[str, Any]:
-    """What the parameters say about an input, but for where it is."""
-    return source.model_dump(mode="json", exclude={"path"})
-
-
 def _rejects_of(out: Path) -> Path:
     return out.with_name(f"{out.stem}.rejects.parquet")
-
-
-def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanation:
-    """Explain an award's match in a run.
-
-    Raises
-    ------
-    ParameterError
-        When the run has no such award.
-    """
-    awards = run.table("awards")
-    if not awards.exists() or not run.table("recipients").exists():
-        raise ParameterError(
-            explain_error("this run has no matched awards", where=run.path, todo="run it to its end")
-        )
-    found = pq.read_table(
-        awards, columns=["award_id", *FIELDS], filters=[("award_id", "=", award_id)]
-    ).to_pandas()
-    if found.empty:
-        raise ParameterError(
-            explain_error(
-                f"there is no award '{award_id}'", where=awards, expected="an award_id of the table matches"
-            )
-        )
-    params = run_params(run)
-    company = found.assign(company_id=company_ids(found), awards=1).iloc[0]
-    index = open_index(prepare_index(run.table("recipients"), project.store, params))
-    return explain_match(company, index, params.matching)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sbir_toolkit.errors import ParameterError, explain
-from sbir_toolkit.params import FILE_PARAMETERS, Params
+from sbir_toolkit.params import FILE_PARAMETERS, OPTIONAL_FILES, Params
 from sbir_toolkit.storage import locked
 from sbir_toolkit.versions import code_digest
 
@@ -129,9 +129,17 @@ def is_synthetic(params: Params) -> bool:
 
 def input_path(project: Project, params: Params, name: str) -> Path:
     """Where an input is: the named file, or the synthetic one, which may not be made yet."""
-    if name != OVERRIDES and is_synthetic(params):
+    if name not in OPTIONAL_FILES and is_synthetic(params):
         return _synthetic_folder(project, params) / f"{name}.csv"
     return project.root / str(params.lookup(FILE_PARAMETERS[name]))
+
+
+def input_paths(project: Project, params: Params, name: str) -> tuple[Path, ...]:
+    """Where an input's files are; of one that may be several files, all of them in their order."""
+    named = params.lookup(FILE_PARAMETERS[name])
+    if isinstance(named, list):
+        return tuple(project.root / path for path in named)
+    return (input_path(project, params, name),)
 
 
 def with_overrides(project: Project, params: Params) -> Params:

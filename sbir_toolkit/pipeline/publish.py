@@ -123,13 +123,14 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
     mark_reports(setup, state)
     state.update(decisions=log_decisions(record, earlier_records(project, record)))
     keep_accepted(project, state.folder, record, comparable_name(params))
-    history = History(project.history)
+    history = History(params.performance.history_url or project.history)
+    figures = measure_run(record, read_lines(state.folder.events))
     alerts = [*stage_alerts(stages), *gate_alerts(record["gates"])]
-    verdicts = judge_stages(history.stages(), record, params.performance)
+    verdicts = judge_stages(history, record, figures, params.performance)
     alerts += find_alerts(record, verdicts, params.performance)
     publish_alerts(state.folder, alerts)
     state.update(alerts=alerts)
-    history.record_run(record, figures=measure_run(record, read_lines(state.folder.events)))
+    history.record_run(record, figures=figures)
     publish_index(project)
 
 

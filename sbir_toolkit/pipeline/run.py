@@ -144,6 +144,7 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
         "exit_code": None,
         "is_fresh": is_fresh,
         "params_digest": digest_value(params.model_dump(mode="json")),
+        "params": params.model_dump(mode="json"),
         "code": code_version(project.root),
         "environment": describe_environment(),
         "inputs": {},
@@ -172,14 +173,16 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
 
 
 def open_run(project: Project, run_id: str | None = None) -> RunFolder:
-    """Find a run by its id; None or "latest": the newest one.
+    """Find a run by its id or its folder; None or "latest": the newest one.
 
     Raises
     ------
     ParameterError
-        When there is none.
+        When there is none, or the folder is elsewhere than in these outputs.
     """
     folders = list_runs(project)
+    if run_id is not None and Path(run_id).resolve().parent == project.runs.resolve():
+        run_id = Path(run_id).resolve().name
     if run_id in (None, "latest"):
         if folders:
             return folders[0]

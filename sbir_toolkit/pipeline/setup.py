@@ -5,19 +5,13 @@ The project, what it was told, the declared stages, and what its input files hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sbir_toolkit.errors import InputError, explain
-from sbir_toolkit.params import FILE_PARAMETERS, Params, Source
-from sbir_toolkit.pipeline.project import (
-    OVERRIDES,
-    Project,
-    input_path,
-    is_synthetic,
-    make_synthetic_input,
-)
+from sbir_toolkit.params import FILE_PARAMETERS, OPTIONAL_FILES, Params, Source
+from sbir_toolkit.pipeline.project import Project, input_paths, is_synthetic, make_synthetic_input
 from sbir_toolkit.pipeline.stages import Pipeline, load_pipeline
 from sbir_toolkit.sources import find_files
 from sbir_toolkit.storage import digest_file, digest_value
@@ -67,22 +61,23 @@ def make_setup(project: Project, params: Params, *, say: Callable[[str], None] |
 
 def _digest(project: Project, params: Params, name: str) -> str | None:
     key = FILE_PARAMETERS[name]
-    path = input_path(project, params, name)
-    if params.lookup(key) is None and (name == OVERRIDES or not path.exists()):
-        return NO_FILE if name == OVERRIDES else None
-    source = Source() if name == OVERRIDES else Source.model_validate(params.lookup(name))
-    return digest_input(path, name, source, todo=f"name it with -p {key}=FILE, or in a parameters file")
+    paths = input_paths(project, params, name)
+    is_optional = name in OPTIONAL_FILES
+    if params.lookup(key) is None and (is_optional or not paths[0].exists()):
+        return NO_FILE if is_optional else None
+    source = Source() if is_optional else Source.model_validate(params.lookup(name))
+    return digest_input(paths, name, source, todo=f"name it with -p {key}=FILE, or in a parameters file")
 
 
-def digest_input(path: Path, name: str, source: Source, *, todo: str) -> str:
+def digest_input(paths: Sequence[Path], name: str, source: Source, *, todo: str) -> str:
     """Digest what is read from an input.
 
     Parameters
     ----------
-    path
-        The file, or the folder of a dump.
+    paths
+        The files, or the folders of dumps, in their order.
     name
-        What it is, for messages.
+        What they are, for messages.
     source
         What the parameters say about it.
     todo
@@ -94,12 +89,12 @@ def digest_input(path: Path, name: str, source: Source, *, todo: str) -> str:
         When it isn't there, or isn't a file that may be read.
     """
     try:
-        digests = [digest_file(file) for file in find_files(path, source)]
+        digests = [digest_file(file) for path in paths for file in find_files(path, source)]
     except OSError as wrong:
         raise InputError(
             explain(
                 f"the input '{name}' can't be read",
-                where=path,
+                where=wrong.filename or ", ".join(map(str, paths)),
                 expected="a file that may be read",
                 got=wrong.strerror or wrong,
                 todo=todo,

@@ -18,7 +18,7 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, status_of
 from sbir_toolkit.pipeline.keys import stage_key
 from sbir_toolkit.pipeline.plan import Plan, check_stage_names, make_plan
-from sbir_toolkit.pipeline.project import Project, input_path
+from sbir_toolkit.pipeline.project import Project, input_paths
 from sbir_toolkit.pipeline.publish import publish_index, publish_run
 from sbir_toolkit.pipeline.run import (
     ENDED_WELL,
@@ -131,8 +131,8 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
         exit_code=None,
         inputs={
             name: {
-                "path": str(input_path(setup.project, setup.params, name)),
-                "bytes": input_path(setup.project, setup.params, name).stat().st_size,
+                "path": ", ".join(map(str, input_paths(setup.project, setup.params, name))),
+                "bytes": sum(path.stat().st_size for path in input_paths(setup.project, setup.params, name)),
                 "digest": digest,
             }
             for name, digest in setup.inputs.items()

@@ -10,7 +10,7 @@ missing it says which notebook makes it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -27,6 +27,7 @@ from sbir_toolkit.pipeline.project import (
     find_params_file,
     find_project,
     input_path,
+    input_paths,
     with_overrides,
 )
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
@@ -45,6 +46,8 @@ from sbir_toolkit.tables import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from sbir_toolkit.matching import Explanations
 
 
 @dataclass(frozen=True)
@@ -148,13 +151,22 @@ class OpenStage:
         return self._run.path / "store" if is_fresh else self._project.store
 
     @property
-    def history(self) -> Path:
-        """The database of all runs' figures."""
-        return self._project.history
+    def history(self) -> str | Path:
+        """The database of all runs' figures: a file, or the URL that the parameters name."""
+        return self.params.performance.history_url or self._project.history
 
     def input(self, name: str) -> Path:
         """Where an input file is: the one that the parameters name, or the synthetic one."""
         return input_path(self._project, self.params, name)
+
+    def inputs(self, name: str) -> tuple[Path, ...]:
+        """Where the files of an input are that may be several."""
+        return input_paths(self._project, self.params, name)
+
+    @property
+    def labels(self) -> Path | None:
+        """Where the labels are that somebody filled in; None when there are none."""
+        return self.input("labels") if self.params.accuracy.labels else None
 
     def path(self, table: str) -> Path:
         """Where a table is that this stage reads or writes.
@@ -200,6 +212,13 @@ class OpenStage:
         return accepted_metrics(
             self._project, comparable_name(self.params), before=record["created"] if record else None
         )
+
+    def explain(self, award_ids: Iterable[str]) -> Explanations:
+        """Explain why awards have their recipients: what speaks for and against, and who came second."""
+        from sbir_toolkit.pipeline.explanation import MatchedTables, explain_awards
+
+        tables = MatchedTables(*(self.path(name) for name in ("awards", "recipients", "matches")))
+        return explain_awards(tables, award_ids, self.store, self.params)
 
     def record(self, **values: Any) -> None:
         """Record counts and metrics of this stage; they become part of the run's record."""

@@ -3,7 +3,8 @@
 A frame is shown as it stands, row for row, with each number in the unit that its column's name promises:
 `award_usd` in dollars, `elapsed_s` in a readable time, `peak_bytes` in MB or GB, `saved_share` in percent.
 Numbers are aligned to the right, verdicts and decisions are badges whose word says the same as their colour,
-and what isn't known is a dash. When rows are left out, the table says how many there are.
+and what isn't known is a dash. A share and the ends of its interval have as many digits each; a column with
+its `_low` and `_high` becomes one. When rows are left out, the table says how many there are.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from sbir_toolkit.reports.units import (
     Unit,
     format_bytes,
     format_count,
+    format_interval,
     format_moment,
     format_number,
     format_probability,
     format_rate,
     format_seconds,
     format_share,
+    format_shares,
     format_usd,
     metric_unit,
 )
@@ -127,7 +130,15 @@ class ShownTable:
             units = _row_units(shown)
         else:
             units = [self._unit(name)] * len(shown)
-        return [_cell(value, unit) for value, unit in zip(shown[name], units, strict=True)]
+        cells = [_cell(value, unit) for value, unit in zip(shown[name], units, strict=True)]
+        if is_measured and set(_MEASURED) <= set(shown):
+            place = _MEASURED.index(str(name))
+            together = [format_shares(*row)[place] for row in shown[list(_MEASURED)].to_numpy(float)]
+            cells = [
+                (text, escape(text)) if unit == "share" and cell[0] != DASH else cell
+                for cell, text, unit in zip(cells, together, units, strict=True)
+            ]
+        return cells
 
 
 def show_table(
@@ -160,7 +171,8 @@ def show_table(
     """
     is_named = any(name is not None for name in frame.index.names)
     whole = frame.reset_index() if is_named else frame
-    return ShownTable(whole, dict(units or {}), caption, max_rows)
+    whole, told = _join_intervals(whole)
+    return ShownTable(whole, {**told, **(units or {})}, caption, max_rows)
 
 
 def make_badge(word: str) -> str:
@@ -172,6 +184,18 @@ def make_badge(word: str) -> str:
 def table_style() -> str:
     """Give the style that tables and badges need, as CSS."""
     return (TEMPLATES / "table.css").read_text(encoding="utf-8").replace("\n", "")
+
+
+def _join_intervals(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Unit]]:
+    """Write each share and the columns of its interval as one column."""
+    joined: dict[str, Unit] = {}
+    for name in [str(name) for name in frame.columns]:
+        ends = [f"{name}_low", f"{name}_high"]
+        if set(ends) <= set(frame.columns):
+            rows = frame[[name, *ends]].to_numpy(float)
+            frame = frame.assign(**{name: [format_interval(*row) for row in rows]}).drop(columns=ends)
+            joined[name] = "plain"
+    return frame, joined
 
 
 def _unit_of(name: str, values: pd.Series[Any]) -> Unit:

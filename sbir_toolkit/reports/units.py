@@ -60,6 +60,21 @@ def format_share(value: float | None) -> str:
     return DASH if value is None or math.isnan(value) else f"{_percent(value, _digits(value))} %"
 
 
+def format_shares(*shares: float | None) -> list[str]:
+    """Write shares that belong together, such as one and its interval, with as many digits each.
+
+    Examples
+    --------
+    >>> format_shares(0.9991, 0.997, 1.0)
+    ['99.91 %', '99.70 %', '100 %']
+    """
+    known = [share for share in shares if share is not None and not math.isnan(share)]
+    digits = max((_digits(share) for share in known), default=0)
+    return [
+        DASH if share is None or math.isnan(share) else f"{_percent(share, digits)} %" for share in shares
+    ]
+
+
 def format_interval(value: float | None, low: float | None, high: float | None) -> str:
     """Write a share with its interval, or alone where it has none.
 
@@ -68,17 +83,10 @@ def format_interval(value: float | None, low: float | None, high: float | None) 
     >>> format_interval(0.814, 0.806, 0.821)
     '81.4 % (80.6 to 82.1)'
     """
-    if (
-        value is None
-        or math.isnan(value)
-        or low is None
-        or math.isnan(low)
-        or high is None
-        or math.isnan(high)
-    ):
+    told, *ends = format_shares(value, low, high)
+    if DASH in (told, *ends):
         return format_share(value)
-    digits = max(_digits(value), _digits(low), _digits(high))
-    return f"{_percent(value, digits)} % ({_percent(low, digits)} to {_percent(high, digits)})"
+    return f"{told} ({' to '.join(end.removesuffix(' %') for end in ends)})"
 
 
 def format_probability(value: float | None) -> str:

@@ -10,7 +10,7 @@ from sbir_toolkit.sources.identifiers import (
 from sbir_toolkit.sources.inputs import find_files
 from sbir_toolkit.sources.loading import Loaded
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
-from sbir_toolkit.sources.recipients import load_recipients, read_recipients
+from sbir_toolkit.sources.recipients import load_recipients, read_recipients, stream_recipients
 
 __all__ = [
     "Loaded",
@@ -25,4 +25,5 @@ __all__ = [
     "normalise_zip5",
     "read_awards",
     "read_recipients",
+    "stream_recipients",
 ]

@@ -9,7 +9,6 @@ null and is counted.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -48,7 +47,7 @@ _SOURCE = params.Source()
 
 
 def load_awards(
-    path: str | os.PathLike[str],
+    path: loading.Paths,
     folder: Path,
     limits: params.Limits,
     source: params.Source = _SOURCE,
@@ -77,12 +76,10 @@ def load_awards(
     InputError
         When the file can't be read, or has no column for the company, the agency or the award year.
     """
-    return loading.load(Path(path), folder, limits, _KIND, source)
+    return loading.load(path, folder, limits, _KIND, source)
 
 
-def read_awards(
-    path: str | os.PathLike[str], source: params.Source = _SOURCE
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_awards(path: loading.Paths, source: params.Source = _SOURCE) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read SBIR/STTR awards into memory.
 
     Parameters
@@ -100,7 +97,7 @@ def read_awards(
     InputError
         As for `load_awards`.
     """
-    return loading.read(Path(path), _KIND, source)
+    return loading.read(path, _KIND, source)
 
 
 class _AwardNormaliser:
@@ -173,4 +170,6 @@ _KIND = loading.Kind(
         *("solicitation_year", "award_year", "employees"),
         *(column.name for column in tables.AWARDS.columns if column.dtype == "date"),
     ],
+    random=["award_id"],
+    group_rows=16_384,
 )

@@ -63,7 +63,7 @@ class Batch:
     Parameters
     ----------
     table : pyarrow.Table
-        The columns of the file in the file's order, as strings, named `0`, `1`, ...; at least those of ours.
+        The file's columns as strings, named by their positions `0`, `1`, ...; at least those of ours.
     layout
         Which of them is which column of ours.
     rows, lines : numpy.ndarray of int64, shape (records,)
@@ -78,6 +78,8 @@ class Batch:
         The name of the file, or of the member of an archive.
     repeats
         What a record is that has the id of an earlier one, where that is no fault.
+    merged
+        Records that are contained in these, counted by kind.
     """
 
     table: pa.Table
@@ -89,13 +91,14 @@ class Batch:
     repaired: Counter[str]
     file: str = ""
     repeats: str = ""
+    merged: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def text(self, column: str) -> pa.Array:
         """Give a column of ours as filed; blank where the file doesn't have it."""
         position = self.layout.positions.get(column)
         if position is None:
             return pa.nulls(len(self.rows), pa.string())
-        return _one_chunk(self.table.column(position))
+        return _one_chunk(self.table.column(str(position)))
 
     def columns(self) -> list[pa.Array]:
         """Give all columns of the file as filed."""
@@ -159,7 +162,7 @@ def read_csv(part: Part, form: Format, limits: params.Limits) -> Iterator[Batch]
             line=line,
         )
         for block in reader:
-            yield _parse(block, layout, part)
+            yield _parse(block, layout, part, form)
 
 
 def read_parquet(path: Path, form: Format, limits: params.Limits) -> Iterator[Batch]:
@@ -236,14 +239,15 @@ def _cut_header(text: bytes) -> list[str] | None:
     return records[0] if len(records) == 1 else None
 
 
-def _parse(block: Block, layout: Layout, part: Part) -> Batch:
+def _parse(block: Block, layout: Layout, part: Part, form: Format) -> Batch:
     """Cut a block's records into fields."""
     wanted = len(layout.header)
     faults = [
         Fault(odd.row, odd.line, None, None, odd.reason, decode_loosely(odd.raw)[:_RAW_CHARACTERS])
         for odd in block.odd
     ]
-    table, skipped = _parse_text(block.data, wanted)
+    used = range(wanted) if form.needs_all else sorted(set(layout.positions.values()))
+    table, skipped = _parse_text(block.data, wanted, [str(at) for at in used])
     keep = np.arange(len(block.rows))
     if skipped:
         counts = count_fields(block)
@@ -281,7 +285,7 @@ def _parse(block: Block, layout: Layout, part: Part) -> Batch:
     return _drop_repeated_headers(batch)
 
 
-def _parse_text(data: bytes, wanted: int) -> tuple[pa.Table, int]:
+def _parse_text(data: bytes, wanted: int, used: list[str]) -> tuple[pa.Table, int]:
     skipped = 0
 
     def skip(row: object) -> str:
@@ -291,13 +295,16 @@ def _parse_text(data: bytes, wanted: int) -> tuple[pa.Table, int]:
 
     names = [str(at) for at in range(wanted)]
     if not data:
-        return pa.table({name: pa.array([], pa.string()) for name in names}), 0
+        return pa.table({name: pa.array([], pa.string()) for name in used}), 0
     table = pa_csv.read_csv(
         pa.py_buffer(data),
         read_options=pa_csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
         convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+            column_types=dict.fromkeys(used, pa.string()),
+            include_columns=used,
+            strings_can_be_null=False,
+            check_utf8=False,
         ),
     )
     return table, skipped
@@ -309,11 +316,11 @@ def _drop_repeated_headers(batch: Batch) -> Batch:
         return batch
     header = batch.layout.header
     at = batch.layout.positions[min(batch.layout.positions, key=batch.layout.positions.__getitem__)]
-    suspects = np.flatnonzero(pc.equal(batch.table.column(at), header[at]).to_numpy())
+    suspects = np.flatnonzero(pc.equal(batch.table.column(str(at)), header[at]).to_numpy())
     repeats = [
         index
         for index in suspects.tolist()
-        if tuple(column[index].as_py() for column in batch.table.columns) == header
+        if all(batch.table[name][index].as_py() == header[int(name)] for name in batch.table.column_names)
     ]
     if not repeats:
         return batch

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 _SEPARATOR = "\x1f"
 _HEX_DIGITS = 16
-_SLOT_BITS = 25
+_SLOT_BITS = 24
 
 
 def digest_rows(columns: list[pa.Array]) -> NDArray[np.uint64]:
@@ -34,7 +34,7 @@ def digest_rows(columns: list[pa.Array]) -> NDArray[np.uint64]:
     -------
     numpy.ndarray of uint64, shape (rows,)
     """
-    filled = [pc.fill_null(column, "") for column in columns]
+    filled = [pc.fill_null(column, "") if column.null_count else column for column in columns]
     joined = pc.binary_join_element_wise(*filled, _SEPARATOR) if len(filled) > 1 else filled[0]
     # As bytes the texts needn't be decoded and encoded again; pandas digests both alike.
     texts = joined.cast(pa.binary()).to_numpy(zero_copy_only=False)

@@ -19,6 +19,7 @@ NULL_TOKENS = (
     "\\n",  # the null of a PostgreSQL export
 )
 
+_SHOWN_NAMES = 20
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -37,12 +38,15 @@ class Format:
         The columns without which a file can't be used.
     personal
         Beginnings of the names of columns about persons, which are left out on purpose.
+    needs_all
+        Whether the columns that aren't ours are read too, because they tell records that repeat.
     """
 
     name: str
     aliases: dict[str, tuple[str, ...]]
     required: tuple[str, ...]
     personal: tuple[str, ...] = ()
+    needs_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ AWARD_FORMAT = Format(
     },
     required=("company", "award_year", "agency"),
     personal=("contact ", "poc ", "pi ", "ri poc "),
+    needs_all=True,
 )
 
 RECIPIENT_FORMAT = Format(
@@ -131,9 +136,41 @@ RECIPIENT_FORMAT = Format(
         "alternate_names": ("alternate names", "dba name", "recipient doing business as name"),
         "naics": ("naics", "naics code", "naics codes", "primary naics"),
         "business_types": ("business types codes", "business types", "business types code"),
+        "actions": ("actions",),
+        "sbir_actions": ("sbir actions",),
+        "agencies": ("agencies",),
+        "obligated_usd": ("obligated usd",),
+        "obligated_usd_by_year": ("obligated usd by year",),
         "source": ("source",),
     },
     required=("recipient_name",),
+)
+
+ACTION_FORMAT = Format(
+    "USAspending award actions",
+    {
+        "award_id": ("award id piid", "award id fain", "award id uri"),
+        "obligated_usd": ("federal action obligation",),
+        "action_date": ("action date",),
+        "agency": ("awarding agency code", "awarding agency name"),
+        "uei": ("recipient uei",),
+        "duns": ("recipient duns",),
+        "recipient_name": ("recipient name",),
+        "filed_name": ("recipient name raw",),
+        "trade_name": ("recipient doing business as name",),
+        "cage": ("cage code",),
+        "parent_uei": ("recipient parent uei",),
+        "parent_name": ("recipient parent name",),
+        "address1": ("recipient address line 1",),
+        "city": ("recipient city name",),
+        "state": ("recipient state code",),
+        "zip5": ("recipient zip 4 code", "recipient zip code"),
+        "country": ("recipient country code",),
+        "naics": ("naics code",),
+        "research": ("research code", "research"),
+    },
+    required=("award_id", "obligated_usd", "action_date", "recipient_name"),
+    personal=("highly compensated officer", "recipient phone", "recipient fax"),
 )
 
 
@@ -215,7 +252,7 @@ def _guess(header: Sequence[str], form: Format) -> str:
         if separator in only:
             return f"its columns are separated by {name}: save it with commas"
     plain = {plain_name(name) for name in header}
-    for other in (AWARD_FORMAT, RECIPIENT_FORMAT):
+    for other in (AWARD_FORMAT, ACTION_FORMAT, RECIPIENT_FORMAT):
         known = sum(any(name in plain for name in names) for names in other.aliases.values())
         if (
             other is not form
@@ -239,5 +276,7 @@ def _assume(
     if personal:
         sentences.append(f"columns about persons, left out: {', '.join(personal)}")
     if extra:
-        sentences.append(f"columns not known, ignored: {', '.join(extra)}")
+        shown, more = extra[:_SHOWN_NAMES], len(extra) - _SHOWN_NAMES
+        names = ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+        sentences.append(f"columns not known, ignored: {names}")
     return sentences

@@ -8,17 +8,18 @@ the reader of its kind.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.sources.actions import roll_up
 from sbir_toolkit.sources.batches import Batch, read_csv, read_parquet
 from sbir_toolkit.sources.copy_text import read_copy_text
 from sbir_toolkit.sources.dumps import DumpedTable, find_table, read_contents
 from sbir_toolkit.sources.files import Part, list_members, open_stream
-from sbir_toolkit.sources.formats import Format
-from sbir_toolkit.sources.recognition import CONTENTS, recognise, recognise_text
+from sbir_toolkit.sources.formats import RECIPIENT_FORMAT, Format
+from sbir_toolkit.sources.recognition import CONTENTS, Look, recognise, recognise_text
 from sbir_toolkit.sources.sam import read_sam
 
 _RECIPIENT_TABLES = ("recipient_lookup", "duns")
@@ -27,15 +28,17 @@ _SPREADSHEET = "[Content_Types].xml"
 _LARGEST_CONTENTS = 1 << 28  # bytes; USAspending's is half a megabyte
 
 
-def read_input(path: Path, form: Format, limits: params.Limits, source: params.Source) -> Iterator[Batch]:
+def read_input(
+    paths: Sequence[Path], form: Format, limits: params.Limits, source: params.Source
+) -> Iterator[Batch]:
     """Read the records of an input in batches of at most `limits.read_rows`.
 
     Parameters
     ----------
-    path
-        The file, or the folder of a PostgreSQL dump.
+    paths
+        The files, or the folders of PostgreSQL dumps, in the order in which they take precedence.
     form
-        What it should hold.
+        What they should hold.
     limits
         How much may be in memory at once.
     source
@@ -44,28 +47,31 @@ def read_input(path: Path, form: Format, limits: params.Limits, source: params.S
     Yields
     ------
     Batch
-        Part by part, each in its order.
+        Part by part, each in its order; the recipients of award archives come at the place of the first one.
 
     Raises
     ------
     InputError
-        When it can't be read, or isn't what it should be.
+        When one can't be read, or isn't what it should be.
     """
-    look = recognise(path)
-    if look == "parquet":
-        yield from _name(read_parquet(path, form, limits), Part(path))
-        return
-    parts = _list_parts(path)
-    if any(part.name == CONTENTS for part in parts) and look != "copy text":
-        dumped, wanted = _find_dumped(parts, path, source)
-        yield from _name(_read_copy(dumped, wanted, form, limits, source), dumped)
-        return
-    for part in parts if look == "zip" else [Part(path)]:
-        yield from _name(_read_text(part, form, limits, source), part)
+    parts = [part for path in paths for part in _find_parts(path, source)]
+    archives = [part for part, look in parts if look == "actions" and form is RECIPIENT_FORMAT]
+    for part, look in parts:
+        if look == "parquet":
+            batches = read_parquet(part.path, form, limits)
+        elif look in ("copy text", "dump"):
+            batches = _read_copy(part, form, limits, source)
+        elif look == "sam":
+            batches = _read_sam(part, form, limits)
+        elif part not in archives:
+            batches = read_csv(part, form, limits)
+        else:
+            batches = roll_up(archives, limits) if part == archives[0] else iter(())
+        yield from _name(batches, part)
 
 
 def find_files(path: Path, source: params.Source) -> list[Path]:
-    """Find the files that what is read from an input depends on.
+    """Find the files that what is read from one of an input's files depends on.
 
     Parameters
     ----------
@@ -89,22 +95,25 @@ def find_files(path: Path, source: params.Source) -> list[Path]:
     return [part.path, contents]
 
 
-def _read_text(part: Part, form: Format, limits: params.Limits, source: params.Source) -> Iterator[Batch]:
-    """Read a file or a member of an archive that isn't made of others."""
-    table = _find_contents(part)
-    look = recognise_text(part, is_header_told=bool(source.header))
-    if table or look == "copy text":
-        yield from _read_copy(part, table, form, limits, source)
-    elif look == "sam":
-        with open_stream(part) as stream:
-            yield from read_sam(stream, form, limits, where=part)
-    else:
-        yield from read_csv(part, form, limits)
+def _find_parts(path: Path, source: params.Source) -> list[tuple[Part, Look]]:
+    """Find the files, or members of an archive, that hold an input's records, and tell what each is."""
+    look = recognise(path, is_header_told=bool(source.header))
+    if look in {"zip", "dump"}:
+        parts = _list_parts(path)
+        if any(part.name == CONTENTS for part in parts):
+            return [(_find_dumped(parts, path, source)[0], "dump")]
+        return [(part, recognise_text(part, is_header_told=bool(source.header))) for part in parts]
+    return [(Part(path), "dump" if _find_contents(Part(path)) else look)]
 
 
 def _name(batches: Iterator[Batch], part: Part) -> Iterator[Batch]:
     for batch in batches:
-        yield dataclasses.replace(batch, file=part.name)
+        yield dataclasses.replace(batch, file=batch.file or part.name)
+
+
+def _read_sam(part: Part, form: Format, limits: params.Limits) -> Iterator[Batch]:
+    with open_stream(part) as stream:
+        yield from read_sam(stream, form, limits, where=part)
 
 
 def _list_parts(path: Path) -> list[Part]:
@@ -112,8 +121,6 @@ def _list_parts(path: Path) -> list[Part]:
     if path.name == CONTENTS or path.is_dir():
         folder = path if path.is_dir() else path.parent
         return [Part(file) for file in sorted(folder.iterdir())]
-    if recognise(path) != "zip":
-        return [Part(path)]
     members = [PurePosixPath(member) for member in list_members(path)]
     names = {member.name for member in members}
     if CONTENTS in names:
@@ -171,10 +178,15 @@ def _find_dumped(parts: list[Part], path: Path, source: params.Source) -> tuple[
 
 def _find_contents(part: Part) -> DumpedTable | None:
     """Find what a dump says about one of its files, when its table of contents is beside it."""
-    contents = part.path.parent / CONTENTS
-    if part.member is not None or not _is_dumped(part.path) or not contents.is_file():
+    if not _is_dumped(Path(part.name)):
         return None
-    tables = _read_contents(Part(contents))
+    if part.member is None:
+        contents = Part(part.path.parent / CONTENTS)
+        is_there = contents.path.is_file()
+    else:
+        contents = Part(part.path, str(PurePosixPath(part.member).parent / CONTENTS))
+        is_there = contents.member in list_members(part.path)
+    tables = _read_contents(contents) if is_there else []
     return next((table for table in tables if table.file == part.name.removesuffix(".gz")), None)
 
 
@@ -188,9 +200,8 @@ def _read_contents(part: Part) -> list[DumpedTable]:
         return read_contents(stream.read(_LARGEST_CONTENTS), part)
 
 
-def _read_copy(
-    part: Part, table: DumpedTable | None, form: Format, limits: params.Limits, source: params.Source
-) -> Iterator[Batch]:
+def _read_copy(part: Part, form: Format, limits: params.Limits, source: params.Source) -> Iterator[Batch]:
+    table = _find_contents(part)
     columns = table.columns if table else source.header
     if not columns:
         raise InputError(

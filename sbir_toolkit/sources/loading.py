@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import html
 import itertools
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from sbir_toolkit.storage import ParquetWriter, parquet_writer
 from sbir_toolkit.tables import Table
 
 Check = tuple[str, pa.Array, str]
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 _Item = TypeVar("_Item")
 
@@ -44,8 +46,8 @@ class Loaded:
 
     Parameters
     ----------
-    source
-        The file read.
+    sources
+        The files read.
     table
         The table its records went to.
     records_read
@@ -64,7 +66,7 @@ class Loaded:
         Records that went into another record's row, counted by kind.
     """
 
-    source: Path
+    sources: tuple[Path, ...]
     table: str
     records_read: int
     rows: int
@@ -82,7 +84,7 @@ class Loaded:
     def __repr__(self) -> str:
         width = max(len(name) for name, _ in self._lines())
         return "\n".join(
-            [f"{self.source.name} -> {self.table}", *(f"  {n:<{width}}  {v}" for n, v in self._lines())]
+            [f"{self._names} -> {self.table}", *(f"  {n:<{width}}  {v}" for n, v in self._lines())]
         )
 
     def _repr_html_(self) -> str:
@@ -91,8 +93,12 @@ class Loaded:
             f'<td style="text-align:left">{html.escape(value)}</td></tr>'
             for name, value in self._lines()
         )
-        title = html.escape(f"{self.source.name} → {self.table}")
+        title = html.escape(f"{self._names} → {self.table}")
         return f"<table><caption>{title}</caption><tbody>{rows}</tbody></table>"
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(path.name for path in self.sources)
 
     def _lines(self) -> list[tuple[str, str]]:
         return [
@@ -121,7 +127,8 @@ class Kind:
     """A kind of input file: how it looks, where it goes, and how a batch is normalised.
 
     `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. The values of
-    the columns in `repeating` come again and again, so they are stored as numbers into a list of them.
+    the columns in `repeating` come again and again, so they are stored as numbers into a list of them; those
+    in `random` don't get smaller by compression. `group_rows` are written, and held in memory, at once.
     """
 
     form: Format
@@ -129,15 +136,17 @@ class Kind:
     rejects: Table
     start: Callable[[], Callable[[Batch], Normalised]]
     repeating: list[str]
+    random: list[str]
+    group_rows: int
 
 
-def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
-    """Read a file into `<table>.parquet` and `<rejects>.parquet`; each appears whole or not at all.
+def load(paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
+    """Read files into `<table>.parquet` and `<rejects>.parquet`; each appears whole or not at all.
 
     Parameters
     ----------
-    path
-        The file.
+    paths
+        The file, or several that are read as one.
     folder
         Where the tables go.
     limits
@@ -156,29 +165,64 @@ def load(path: Path, folder: Path, limits: params.Limits, kind: Kind, source: pa
     InputError
         When the file can't be read or isn't what it should be.
     """
-    tally = _Tally(path, kind)
-    paths = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
-    # The next stage reads these tables once or twice, so they are stored the quick way.
-    encoding = {"compression": "lz4", "write_statistics": False, "use_dictionary": kind.repeating}
+    files = _listed(paths)
+    tally = _Tally(files, kind)
+    stored = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
     with contextlib.ExitStack() as stack:
-        rows = stack.enter_context(
-            parquet_writer(paths[kind.table.name], kind.table.arrow_schema, **encoding)
-        )
-        rejects = stack.enter_context(parquet_writer(paths[kind.rejects.name], kind.rejects.arrow_schema))
-        for _ in _run_ahead(_write(_stream(path, limits, kind, tally, source), rows, rejects, kind)):
+        schema = kind.table.arrow_schema
+        rows = stack.enter_context(parquet_writer(stored[kind.table.name], schema, **_encoding(kind)))
+        rejects = stack.enter_context(parquet_writer(stored[kind.rejects.name], kind.rejects.arrow_schema))
+        for _ in _run_ahead(_write(_stream(files, limits, kind, tally, source), rows, rejects, kind)):
             pass
-    return tally.loaded(paths)
+    return tally.loaded(stored)
 
 
-def read(path: Path, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read a file into two frames, the table and its rejects, by the same way as `load`.
+class Reading:
+    """Files that are read while it is iterated over; their rows come as tables and are stored nowhere.
 
     Parameters
     ----------
-    path
-        The file.
+    paths, limits, kind, source
+        As for `load`.
+    folder
+        Where the rejects go.
+    """
+
+    def __init__(
+        self, paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: params.Source
+    ) -> None:
+        files = _listed(paths)
+        self._tally = _Tally(files, kind)
+        self._parts = _stream(files, limits, kind, self._tally, source)
+        self._rejects = kind.rejects
+        self._is_read = False
+        self._paths = {kind.rejects.name: folder / f"{kind.rejects.name}.parquet"}
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        (path,) = self._paths.values()
+        with parquet_writer(path, self._rejects.arrow_schema) as rejects:
+            for part in self._parts:
+                rejects.write_table(_reject_table(part, self._rejects))
+                yield part.table
+        self._is_read = True
+
+    def finish(self) -> Loaded:
+        """Say what became of the records; what nobody has read yet is read first."""
+        if not self._is_read:
+            for _ in self:
+                pass
+        return self._tally.loaded(self._paths)
+
+
+def read(paths: Paths, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read files into two frames, the table and its rejects, by the same way as `load`.
+
+    Parameters
+    ----------
+    paths
+        As for `load`.
     kind
-        What it is.
+        What they are.
     source
         As for `load`.
 
@@ -188,7 +232,8 @@ def read(path: Path, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, p
         In the columns of the two contracts.
     """
     tables, rejects = [kind.table.arrow_schema.empty_table()], [kind.rejects.arrow_schema.empty_table()]
-    for part in _stream(path, params.Limits(), kind, _Tally(path, kind), source):
+    files = _listed(paths)
+    for part in _stream(files, params.Limits(), kind, _Tally(files, kind), source):
         tables.append(part.table)
         rejects.append(_reject_table(part, kind.rejects))
     return _frame(pa.concat_tables(tables), kind.table), _frame(pa.concat_tables(rejects), kind.rejects)
@@ -257,29 +302,29 @@ def read_columns(
 class _Tally:
     """Counts what became of a file's records."""
 
-    def __init__(self, path: Path, kind: Kind) -> None:
-        self._path = path
+    def __init__(self, paths: tuple[Path, ...], kind: Kind) -> None:
+        self._paths = paths
         self._table = kind.table.name
         self._records = 0
         self._rows = 0
         self._rejected: Counter[str] = Counter()
         self._repaired: Counter[str] = Counter()
         self._merged: Counter[str] = Counter()
-        self._assumptions: tuple[str, ...] = ()
+        self._assumptions: dict[str, tuple[str, ...]] = {}
 
     def add(self, batch: Batch, part: Normalised) -> None:
         """Count one batch and what it became."""
-        self._records += len(batch.rows) + len(batch.faults)
+        self._records += len(batch.rows) + len(batch.faults) + batch.merged.total()
         self._rows += part.table.num_rows
         self._rejected.update(fault.reason for fault in part.faults)
         self._repaired.update(part.repaired)
-        self._merged.update(part.merged)
-        self._assumptions = batch.layout.assumptions
+        self._merged.update(batch.merged + part.merged)
+        self._assumptions[batch.file] = batch.layout.assumptions
         if self._records != self._rows + self._rejected.total() + self._merged.total():
             raise InputError(
                 explain(
                     "records were lost while they were read",
-                    where=self._path,
+                    where=", ".join(map(str, self._paths)),
                     expected=f"{self._records} records",
                     got=f"{self._rows} kept, {self._rejected.total()} rejected, "
                     f"{self._merged.total()} merged",
@@ -293,33 +338,55 @@ class _Tally:
             raise InputError(
                 explain(
                     "there is not a single record in it",
-                    where=self._path,
+                    where=", ".join(map(str, self._paths)),
                     expected="at least one record",
                     got="none",
                     todo="check that it is the right file, or fetch it again",
                 )
             )
 
+    def _assumed(self) -> list[str]:
+        """Give what was assumed, each once, with the file where it isn't so for all."""
+        files: dict[str, list[str]] = {}
+        for file, sentences in self._assumptions.items():
+            for sentence in sentences:
+                files.setdefault(sentence, []).append(file)
+        return [
+            sentence
+            if len(told) == sum(map(bool, self._assumptions.values()))
+            else f"{_name_some(told)}: {sentence}"
+            for sentence, told in files.items()
+        ]
+
     def loaded(self, paths: dict[str, Path]) -> Loaded:
         """Give the counts, in an order that depends on nothing."""
         return Loaded(
-            self._path,
+            self._paths,
             self._table,
             self._records,
             self._rows,
             dict(sorted(self._rejected.items())),
             dict(sorted(self._repaired.items())),
-            list(self._assumptions),
+            self._assumed(),
             paths,
             dict(sorted(self._merged.items())),
         )
 
 
+def _name_some(files: list[str]) -> str:
+    return files[0] + (f" and {len(files) - 1:,} more" if len(files) > 1 else "")
+
+
+def _listed(paths: Paths) -> tuple[Path, ...]:
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    return tuple(Path(path) for path in several)
+
+
 def _stream(
-    path: Path, limits: params.Limits, kind: Kind, tally: _Tally, source: params.Source
+    paths: tuple[Path, ...], limits: params.Limits, kind: Kind, tally: _Tally, source: params.Source
 ) -> Iterator[Normalised]:
     """Read and normalise batch by batch, each in a thread of its own."""
-    yield from _run_ahead(_normalise(_run_ahead(_read(path, limits, kind, source)), kind, tally))
+    yield from _run_ahead(_normalise(_run_ahead(_read(paths, limits, kind, source)), kind, tally))
 
 
 def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
@@ -328,11 +395,13 @@ def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
         coming = thread.submit(list, itertools.islice(items, 1))
         while made := coming.result():
             coming = thread.submit(list, itertools.islice(items, 1))
-            yield made[0]
+            yield made.pop()
 
 
-def _read(path: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Iterator[Batch]:
-    batches = read_input(path, kind.form, limits, source)
+def _read(
+    paths: tuple[Path, ...], limits: params.Limits, kind: Kind, source: params.Source
+) -> Iterator[Batch]:
+    batches = read_input(paths, kind.form, limits, source)
     while True:
         with phase("read") as span:
             batch = next(batches, None)
@@ -365,6 +434,19 @@ def _write(
     with phase("write", rows=0):
         rows.close()
         rejects.close()
+
+
+def _encoding(kind: Kind) -> dict[str, Any]:
+    """Say how the table is stored: quickly, for the next stage reads it once or twice."""
+    return {
+        "group_rows": kind.group_rows,
+        "compression": {
+            name: "none" if name in kind.random else "lz4"
+            for name in [*kind.table.names, *kind.rejects.names]
+        },
+        "use_dictionary": kind.repeating,
+        "write_statistics": False,
+    }
 
 
 def _reject_table(part: Normalised, table: Table) -> pa.Table:

@@ -7,6 +7,7 @@ take a whole column (a pyarrow array or a pandas Series of text) and give one of
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pyarrow as pa
@@ -97,6 +98,7 @@ def _find_state(text: str) -> str:
     return _CODES.get(plain) or _CODES.get(plain.replace(" ", "")) or text
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def _mend_zip(text: str) -> str | None:
     text = re.sub(r"\.0*$", "", text)
     if found := re.match(r"([0-9]{5})(?:$|[-\s]|[0-9]{4}(?:$|[^0-9]))", text):

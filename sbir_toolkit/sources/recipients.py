@@ -9,7 +9,6 @@ firm may register for each of its accounts, it is counted as one with the earlie
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -25,7 +24,7 @@ from sbir_toolkit.sources.batches import Batch
 from sbir_toolkit.sources.digests import Seen, derive_recipient_ids, digest_rows
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
-from sbir_toolkit.sources.loading import Loaded, Normalised
+from sbir_toolkit.sources.loading import Loaded, Normalised, Reading
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 
 _NOBODY = (
@@ -36,13 +35,6 @@ _NOBODY = (
     "INDIVIDUAL RECIPIENT",
     "MISCELLANEOUS FOREIGN AWARDEES",
 )
-_READERS = {
-    "uei": (normalise_uei, "uei_invalid"),
-    "duns": (normalise_duns, "duns_invalid"),
-    "cage": (normalise_cage, "cage_invalid"),
-    "parent_uei": (normalise_uei, "parent_uei_invalid"),
-    "zip5": (normalise_zip5, "zip_unreadable"),
-}
 _NAICS = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
 _BUSINESS_TYPE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{2}(?![A-Za-z0-9])")
 _ARRAY_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
@@ -51,7 +43,7 @@ _SOURCE = params.Source()
 
 
 def load_recipients(
-    path: str | os.PathLike[str],
+    path: loading.Paths,
     folder: Path,
     limits: params.Limits,
     source: params.Source = _SOURCE,
@@ -80,11 +72,29 @@ def load_recipients(
     InputError
         When the file can't be read, or has no column of names.
     """
-    return loading.load(Path(path), folder, limits, _KIND, source)
+    return loading.load(path, folder, limits, _KIND, source)
+
+
+def stream_recipients(
+    path: loading.Paths, folder: Path, limits: params.Limits, source: params.Source = _SOURCE
+) -> Reading:
+    """Read federal recipients piece by piece; only `recipient_rejects.parquet` is written.
+
+    Parameters
+    ----------
+    path, folder, limits, source
+        As for `load_recipients`.
+
+    Returns
+    -------
+    Reading
+        To iterate over; its tables are those that `load_recipients` stores.
+    """
+    return Reading(path, folder, limits, _KIND, source)
 
 
 def read_recipients(
-    path: str | os.PathLike[str], source: params.Source = _SOURCE
+    path: loading.Paths, source: params.Source = _SOURCE
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read federal recipients into memory.
 
@@ -103,7 +113,7 @@ def read_recipients(
     InputError
         As for `load_recipients`.
     """
-    return loading.read(Path(path), _KIND, source)
+    return loading.read(path, _KIND, source)
 
 
 class _RecipientNormaliser:
@@ -198,6 +208,19 @@ def _join_array(text: str) -> str | None:
     return "|".join(name for name in names if name) or None
 
 
+def _read_whole(texts: pa.Array) -> pa.Array:
+    return values.read_counts(texts).cast(pa.int64(), safe=False)
+
+
+_READERS = {
+    "uei": (normalise_uei, "uei_invalid"),
+    "duns": (normalise_duns, "duns_invalid"),
+    "cage": (normalise_cage, "cage_invalid"),
+    "parent_uei": (normalise_uei, "parent_uei_invalid"),
+    "zip5": (normalise_zip5, "zip_unreadable"),
+    **dict.fromkeys(("actions", "sbir_actions", "agencies"), (_read_whole, "count_unreadable")),
+    "obligated_usd": (values.read_amounts, "amount_unreadable"),
+}
 _CODES = {
     "naics": functools.partial(_find_codes, _NAICS),
     "business_types": functools.partial(_find_codes, _BUSINESS_TYPE),
@@ -208,4 +231,6 @@ _KIND = loading.Kind(
     tables.RECIPIENT_REJECTS,
     _RecipientNormaliser,
     repeating=["city", "state", "zip5", "country", "source"],
+    random=["recipient_id", "uei", "duns"],
+    group_rows=65_536,
 )

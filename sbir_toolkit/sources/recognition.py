@@ -18,7 +18,7 @@ from sbir_toolkit.sources.files import Part, check_file, open_stream
 from sbir_toolkit.sources.formats import AWARD_FORMAT, RECIPIENT_FORMAT, plain_name
 from sbir_toolkit.sources.sam import is_extract
 
-Look = Literal["csv", "parquet", "zip", "dump", "copy text", "sam"]
+Look = Literal["csv", "parquet", "zip", "dump", "copy text", "sam", "actions"]
 
 CONTENTS = "toc.dat"
 
@@ -35,16 +35,20 @@ _FOREIGN = {
     b"\x28\xb5\x2f\xfd": "a zstd file: unpack it",
     b"SQLite format 3": "a SQLite database: export the table as CSV",
 }
+_ACTION_COLUMNS = {"federal action obligation", "action date"}
+_SUMMARY_COLUMNS = {"contract award unique key", "assistance award unique key"}
 _WEB_PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml|error)", re.I)
 
 
-def recognise(path: Path) -> Look:
+def recognise(path: Path, *, is_header_told: bool = False) -> Look:
     """Tell what a file is.
 
     Parameters
     ----------
     path
         A file, or the folder of a PostgreSQL dump.
+    is_header_told
+        As for `recognise_text`.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def recognise(path: Path) -> Look:
         return "zip"
     if magic.startswith(MAGIC):
         return "dump"
-    return recognise_text(Part(path))
+    return recognise_text(Part(path), is_header_told=is_header_told)
 
 
 def recognise_text(part: Part, *, is_header_told: bool = False) -> Look:
@@ -84,24 +88,36 @@ def recognise_text(part: Part, *, is_header_told: bool = False) -> Look:
         raise _foreign(part, "a web page: the download failed, look at it in a browser")
     if is_extract(head):
         return "sam"
-    return "copy text" if _is_copy_text(head, is_header_told) else "csv"
+    if _is_copy_text(head, is_header_told):
+        return "copy text"
+    header = {plain_name(name) for name in _first_line(head).split(",")}
+    if header >= _ACTION_COLUMNS:
+        return "actions"
+    if header & _SUMMARY_COLUMNS:
+        todo = "download the transactions, or the award data archive"
+        raise _foreign(part, f"USAspending's award summaries, which leave out the single actions: {todo}")
+    return "csv"
 
 
 def _is_copy_text(head: bytes, is_header_told: bool) -> bool:
     """Tell COPY text, which has no header, from a table with one."""
-    first = head.split(b"\n", 1)[0].rstrip(b"\r")
-    tabs, commas = first.count(b"\t"), first.count(b",")
-    if first == b"\\.":
+    first = _first_line(head)
+    tabs, commas = first.count("\t"), first.count(",")
+    if first == "\\.":
         return True
     if is_header_told:
         return tabs > 0 or commas == 0
-    names = {plain_name(name) for name in first.decode("utf-8", "replace").split("\t")}
+    names = {plain_name(name) for name in first.split("\t")}
     is_header = any(
         names.intersection(form.aliases[column])
         for form in (AWARD_FORMAT, RECIPIENT_FORMAT)
         for column in form.required
     )
     return tabs >= 2 and tabs > commas and not is_header
+
+
+def _first_line(head: bytes) -> str:
+    return head.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8", "replace")
 
 
 def _foreign(part: Part, what: str) -> InputError:

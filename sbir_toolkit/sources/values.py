@@ -6,6 +6,7 @@ columns. Values that repeat a lot (dates, years, flags) are read once for each d
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import html
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from sbir_toolkit.sources.formats import NULL_TOKENS
 
+_TOKENS = pa.array(NULL_TOKENS)
 _LONGEST_TOKEN = max(map(len, NULL_TOKENS))
 _BEGINS_TOKEN = bytes(chr(code).lower() in {text[:1] for text in NULL_TOKENS} for code in range(256))
 _ENDS_TOKEN = bytes(chr(code).lower() in {text[-1:] for text in NULL_TOKENS} for code in range(256))
@@ -33,6 +35,7 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
+_FIRST_DATE, _LAST_DATE = datetime.date(1900, 1, 1), datetime.date(2100, 12, 31)
 _TIME = r"[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?(?:Z|[+-]\d{2}(?::?\d{2})?))?"
 _ISO_DATE = re.compile(rf"(\d{{4}})-(\d{{1,2}})-(\d{{1,2}})(?:{_TIME})?")
 _US_DATE = re.compile(r"(\d{1,2})([/-])(\d{1,2})\2(\d{4})")
@@ -70,12 +73,13 @@ def clean_text(values: pa.Array) -> tuple[pa.Array, int]:
         offsets, codes = text_bytes(values)
     is_nothing = offsets[1:] == offsets[:-1]
     suspects = np.flatnonzero(~is_nothing & _may_need_cleaning(offsets, codes))
-    texts = values.take(pa.array(suspects))
-    plain = pc.utf8_trim_whitespace(texts)
-    if not plain.equals(texts):
-        values = pc.utf8_trim_whitespace(values)
-    is_token = pc.fill_null(pc.is_in(pc.ascii_lower(plain), value_set=pa.array(NULL_TOKENS)), False)
-    is_nothing[suspects] = is_token.to_numpy(zero_copy_only=False)
+    if len(suspects):
+        texts = values.take(pa.array(suspects))
+        plain = pc.utf8_trim_whitespace(texts)
+        if not plain.equals(texts):
+            values = pc.utf8_trim_whitespace(values)
+        is_token = pc.fill_null(pc.is_in(pc.ascii_lower(plain), value_set=_TOKENS), False)
+        is_nothing[suspects] = is_token.to_numpy(zero_copy_only=False)
     return _null_where(values, is_nothing), decoded
 
 
@@ -177,7 +181,14 @@ def read_dates(values: pa.Array) -> pa.Array:
     pyarrow.Date32Array
         Null where the text is no date, or one outside 1900..2100.
     """
-    return map_distinct(values, _read_date, pa.date32())
+    is_plain = pa.array(_look_like_iso_dates(values))
+    try:
+        plain = pc.if_else(is_plain, values, None).cast(pa.date32())
+    except pa.ArrowInvalid:
+        return map_distinct(values, _read_date, pa.date32())
+    is_likely = pc.and_(pc.greater_equal(plain, _FIRST_DATE), pc.less_equal(plain, _LAST_DATE))
+    odd = map_distinct(pc.if_else(is_plain, None, values), _read_date, pa.date32())
+    return pc.coalesce(pc.if_else(is_likely, plain, None), odd)
 
 
 def read_years(values: pa.Array) -> pa.Array:
@@ -224,7 +235,7 @@ def read_amounts(values: pa.Array) -> pa.Array:
     >>> read_amounts(pa.array(["$1,000,000.50", "'139,882'", "about 5"])).to_pylist()
     [1000000.5, 139882.0, None]
     """
-    return _read_numbers(pc.replace_substring_regex(values, r"[$,'\s]", ""))
+    return _read_numbers(values, ornaments=r"[$,'\s]")
 
 
 def read_counts(values: pa.Array) -> pa.Array:
@@ -234,7 +245,7 @@ def read_counts(values: pa.Array) -> pa.Array:
     -------
     pyarrow.DoubleArray
     """
-    numbers = _read_numbers(pc.replace_substring_regex(values, r"[,\s]", ""))
+    numbers = _read_numbers(values, ornaments=r"[,\s]")
     return pc.if_else(pc.greater_equal(numbers, 0), numbers, None)
 
 
@@ -327,7 +338,20 @@ def _decode_entity(entity: re.Match[str]) -> str:
     return html.unescape(entity[0]) if is_known else entity[0]
 
 
-def _read_numbers(values: pa.Array) -> pa.Array:
+def _look_like_iso_dates(values: pa.Array) -> NDArray[np.bool_]:
+    offsets, codes = text_bytes(values)
+    has_form: NDArray[np.bool_] = offsets[1:] - offsets[:-1] == len("2017-07-31")
+    if has_form.any():
+        for hyphen in (4, 7):
+            has_form &= np.take(codes, offsets[:-1] + hyphen, mode="clip") == ord("-")
+    return has_form
+
+
+def _read_numbers(values: pa.Array, ornaments: str) -> pa.Array:
+    if not text_bytes(values)[1].tobytes().translate(None, b"0123456789."):
+        with contextlib.suppress(pa.ArrowInvalid):
+            return values.cast(pa.float64())
+    values = pc.replace_substring_regex(values, ornaments, "")
     is_number = pc.match_substring_regex(values, r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$")
     return pc.if_else(is_number, pc.ascii_ltrim(values, "+"), None).cast(pa.float64())
 
@@ -352,7 +376,7 @@ def _read_date(text: str) -> datetime.date | None:
         date = datetime.date(int(year), int(month), int(day))
     except ValueError:
         return None
-    return date if 1900 <= date.year <= 2100 else None
+    return date if _FIRST_DATE <= date <= _LAST_DATE else None
 
 
 def _month_number(name: str) -> int:

@@ -12,12 +12,15 @@ from sbir_toolkit.tables.contract import Column, Table
 from sbir_toolkit.tables.inputs import AWARD_REJECTS, AWARDS, RECIPIENT_REJECTS, RECIPIENTS
 from sbir_toolkit.tables.results import (
     ACCURACY,
+    ACCURACY_ROUTES,
+    ACCURACY_THRESHOLDS,
     COMPANIES,
     COMPANY_MATCHES,
     DECISIONS,
     ENRICHED_AWARDS,
     FUNDING,
     GATES,
+    LABEL_SAMPLE,
     MATCHES,
     METRIC_HISTORY,
     METRICS,
@@ -45,6 +48,9 @@ TABLES: dict[str, Table] = {
         REVIEW_CANDIDATES,
         OVERRIDES,
         ACCURACY,
+        ACCURACY_THRESHOLDS,
+        ACCURACY_ROUTES,
+        LABEL_SAMPLE,
         METRICS,
         METRIC_HISTORY,
         GATES,
@@ -58,6 +64,8 @@ TABLES: dict[str, Table] = {
 
 __all__ = [
     "ACCURACY",
+    "ACCURACY_ROUTES",
+    "ACCURACY_THRESHOLDS",
     "AWARDS",
     "AWARD_REJECTS",
     "COMPANIES",
@@ -66,6 +74,7 @@ __all__ = [
     "ENRICHED_AWARDS",
     "FUNDING",
     "GATES",
+    "LABEL_SAMPLE",
     "MATCHES",
     "METRICS",
     "METRIC_HISTORY",

@@ -35,7 +35,7 @@ _MATCH = (
     Column(
         "match_probability",
         "float64",
-        "Calibrated probability that it is the right one; null where a person decided: nothing is measured",
+        "Calibrated probability that it is the right one; null where a person chose it: nothing is measured",
         low=0,
         high=1,
     ),
@@ -75,7 +75,7 @@ ENRICHED_AWARDS = Table(
         Column(
             "match_probability",
             "float64",
-            "Calibrated probability that it is the right one; null where a person decided",
+            "Calibrated probability that it is the right one; null where a person chose it",
             low=0,
             high=1,
         ),
@@ -170,9 +170,73 @@ ACCURACY = Table(
         Column("high", "float64", "Upper end of the 95 % interval", low=0, high=1),
         Column("numerator", "int64", "Cases that count for it", required=True, low=0),
         Column("denominator", "int64", "Cases looked at", required=True, low=0),
+        Column(
+            "effective_cases", "float64", "Equal cases that would tell as much; fewer where weighted", low=0
+        ),
         text("method", "How it was estimated", required=True),
     ),
     key=("estimate", "slice"),
+)
+
+
+def _share(name: str, meaning: str) -> tuple[Column, ...]:
+    return (
+        Column(name, "float64", meaning, low=0, high=1),
+        Column(f"{name}_low", "float64", "Lower end of its interval", low=0, high=1),
+        Column(f"{name}_high", "float64", "Upper end of its interval", low=0, high=1),
+    )
+
+
+ACCURACY_THRESHOLDS = Table(
+    "accuracy_thresholds",
+    "One threshold of the match probability, with what accepting from there on would mean.",
+    (
+        Column("threshold", "float64", "Accept from this probability on", required=True, low=0, high=1),
+        Column("is_current", "bool", "Whether it is the one that was used", required=True),
+        Column("trials", "int64", "Companies whose identifier was hidden", required=True, low=0),
+        Column("accepted", "int64", "Of these with an accepted link", required=True, low=0),
+        Column("accept_share", "float64", "Their share", low=0, high=1),
+        *_share("precision", "Share of these links that is right"),
+        *_share("recall", "Share of the trials with an accepted link that is right"),
+        Column("removed_trials", "int64", "Companies whose recipient was taken away", required=True, low=0),
+        *_share("removed_link_share", "Share of these with an accepted link; all are false"),
+        Column("decoys", "int64", "Invented companies", required=True, low=0),
+        *_share("decoy_link_share", "Share of these with an accepted link; all are false"),
+        Column("companies", "int64", "Companies accepted that no identifier decides", required=True, low=0),
+        Column("companies_share", "float64", "Their share", low=0, high=1),
+    ),
+    key=("threshold",),
+)
+ACCURACY_ROUTES = Table(
+    "accuracy_routes",
+    "One set of routes to candidates, with the known companies whose recipient just these routes found.",
+    (
+        text("routes", "The routes, parted by commas; 'none' where none found it", required=True),
+        Column("cases", "int64", "Companies", required=True, low=0),
+        Column("share", "float64", "Their share", required=True, low=0, high=1),
+        Column("low", "float64", "Lower end of its interval", required=True, low=0, high=1),
+        Column("high", "float64", "Upper end of its interval", required=True, low=0, high=1),
+    ),
+    key=("routes",),
+)
+LABEL_SAMPLE = Table(
+    "label_sample",
+    "One company and one recipient for a person to say whether they are the same firm, blind.",
+    (
+        text("key", "Names the pair; says nothing about it", required=True),
+        text("company", "Company name as filed", required=True),
+        text("company_address1", "Its street address"),
+        text("company_city", "Its city"),
+        text("company_state", "Its state"),
+        text("company_zip5", "Its ZIP"),
+        Column("last_award_year", "int64", "Year of its last award"),
+        text("recipient_name", "The candidate's legal name", required=True),
+        text("recipient_uei", "Its UEI"),
+        text("recipient_city", "Its city"),
+        text("recipient_state", "Its state"),
+        text("recipient_zip5", "Its ZIP"),
+    ),
+    key=("key",),
 )
 METRICS = Table(
     "metrics",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sbir_toolkit.errors import InputError
-from sbir_toolkit.matching import build_index, match_companies, open_index
+from sbir_toolkit.matching import build_index, layout, match_companies, open_index
 from sbir_toolkit.params import Matching
 from sbir_toolkit.storage import write_parquet
 from sbir_toolkit.tables import RECIPIENTS
@@ -27,6 +27,27 @@ def test_the_same_recipients_give_the_same_bytes(make_index: Make) -> None:
     """Two indices of the same recipients are equal, byte by byte."""
     rows = make_background(300)
     assert digest(make_index(rows).folder) == digest(make_index(rows).folder)
+
+
+def test_recipients_in_pieces_give_the_same_bytes(make_index: Make, tmp_path: Path) -> None:
+    """It doesn't matter whether the recipients come from a file or piece by piece, nor how they are cut."""
+    rows = make_background(300)
+    table = RECIPIENTS.arrow(make_frame(RECIPIENTS, rows))
+    pieces = (table.slice(first, 7) for first in range(0, 300, 7))
+    assert digest(build_index(pieces, tmp_path / "pieces", Matching()).folder) == digest(
+        make_index(rows).folder
+    )
+
+
+def test_the_size_of_a_block_does_not_matter(make_index: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worked on in blocks of any size the recipients give the same arrays, and the same rows to show."""
+    rows = make_background(300)
+    whole = make_index(rows)
+    monkeypatch.setattr(layout, "_BLOCK", 41)
+    cut = make_index(rows)
+    assert list(whole.arrays) == list(cut.arrays)
+    assert all(np.array_equal(whole[name], cut[name]) for name in whole.arrays)
+    assert all(whole.tables[name].equals(cut.tables[name]) for name in whole.tables)
 
 
 def test_an_index_travels_as_its_path(make_index: Make) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sbir_toolkit.performance import measure_run
+
 CREATED = 1_000_000.0
 
 
@@ -64,3 +66,8 @@ def chunk_event(chunk: str, ended: float, elapsed_s: float, **values: Any) -> di
 def sample_event(stage: str, at: float, memory_bytes: int) -> dict[str, Any]:
     """Give a sample of a stage's process tree some seconds after the run's start."""
     return {"kind": "sample", "stage": stage, "at": CREATED + at, "memory_bytes": memory_bytes}
+
+
+def keep(history: Any, run: dict[str, Any], events: list[dict[str, Any]] | None = None) -> None:
+    """Enter a run into a history, with its figures."""
+    history.record_run(run, measure_run(run, events or []))

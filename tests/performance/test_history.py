@@ -6,6 +6,7 @@ from sqlalchemy.exc import StatementError
 
 from sbir_toolkit.errors import InputError
 from sbir_toolkit.performance import History, measure_run
+from sbir_toolkit.performance.schema import ADDED
 
 from .runs import CREATED, phase_event, run_record, stage
 
@@ -145,3 +146,23 @@ def test_a_url_does_as_well(tmp_path):
     History(path).record_run(run_record())
     assert len(History(f"sqlite:///{path}").runs()) == 1
     assert str(path) in repr(History(path))
+
+
+def test_an_older_history_is_brought_up_to_date(tmp_path, history):
+    """What version 1 wrote is kept, gets the new columns, and says which machine it was."""
+    path = tmp_path / "outputs" / "history.sqlite"
+    history.record_run(
+        run_record(environment={"cpu": "Xeon", "cores": 2, "memory_bytes": 8e9, "os": "Linux"})
+    )
+    with sqlite3.connect(path) as connection:
+        for table, names in ADDED[2].items():
+            for name in names:
+                connection.execute(f"ALTER TABLE {table.name} DROP COLUMN {name}")
+        connection.execute("DROP TABLE accepted")
+        connection.execute("UPDATE schema_version SET version = 1")
+    connection.close()
+    newer = History(path)
+    assert newer.runs()["machine"].tolist() == ["Xeon, 2 cores, 8 GB, Linux"]
+    assert newer.stages()["elapsed_s"].tolist() == [10.0]
+    assert newer.accepted().empty
+    assert len(History(path).runs()) == 1

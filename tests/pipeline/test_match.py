@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sbir_toolkit import load_awards, load_recipients, match_awards, read_awards, write_synthetic
+from sbir_toolkit import (
+    load_awards,
+    load_recipients,
+    match_awards,
+    read_awards,
+    read_recipients,
+    write_synthetic,
+)
 from sbir_toolkit.cli import main
 from sbir_toolkit.errors import ParameterError, ToolkitError
 from sbir_toolkit.params import Limits, Params, load_params
-from sbir_toolkit.pipeline.match import explain_award
+from sbir_toolkit.pipeline.explanation import MatchedTables, explain_award, explain_awards
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder
 from sbir_toolkit.sources.synthetic import SyntheticFiles
@@ -37,6 +45,8 @@ def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_
     assert MATCHES.check_file(out) == len(awards) == matched.awards.rows
     assert matches["award_id"].tolist() == awards["award_id"].tolist()
     assert len(pd.read_parquet(tmp_path / "out.rejects.parquet")) == len(rejects) > 0
+    (kept,) = tmp_path.glob("store/recipients/*/recipient_rejects.parquet")
+    assert len(pd.read_parquet(kept)) == len(read_recipients(files.recipients)[1])
     is_rejected = matches["decision"] == "reject"
     assert (
         matches.loc[is_rejected, ["recipient_id", "recipient_name", "recipient_uei", "tier"]]
@@ -110,7 +120,16 @@ def test_explain_names_winner_and_evidence(files: SyntheticFiles, tmp_path: Path
     awards = pd.read_parquet(run.table("awards"))
     explanation = explain_award(project, run, awards["award_id"].iloc[0])
     assert awards["company"].iloc[0] in repr(explanation)
-    assert "<" in explanation._repr_html_()
+    assert "<svg" in explanation._repr_html_()
+    evidence = json.dumps({"override": "same", "who": "Ann", "why": "asked them"})
+    recipient = pd.read_parquet(run.table("recipients"))["recipient_id"].iloc[7]
+    told = {"award_id": awards["award_id"].iloc[0], "recipient_id": recipient, "evidence": evidence}
+    pd.DataFrame([told]).to_parquet(run.table("matches"))
+    assert "Ann decided that it is" in explain_award(project, run, awards["award_id"].iloc[0]).sentence
+    tables = MatchedTables(*(run.table(name) for name in ("awards", "recipients", "matches")))
+    two = explain_awards(tables, awards["award_id"].iloc[[3, 1]], project.store, Params())
+    assert [one.company.split(" (")[0] for one in two.each] == awards["company"].iloc[[3, 1]].tolist()
+    assert "nothing to explain" in repr(explain_awards(tables, [], project.store, Params()))
     with pytest.raises(ParameterError, match="there is no award 'nobody'"):
         explain_award(project, run, "nobody")
 

@@ -284,6 +284,7 @@ def test_run_ids_and_locks(project: Project) -> None:
     with pytest.raises(ParameterError, match="there is no run 'yours'"):
         open_run(project, "yours")
     assert open_run(project).run_id == open_run(project, "latest").run_id == "mine"
+    assert open_run(project, str(project.outputs / "latest")).run_id == "mine"
     with owning(result.run), pytest.raises(BusyError), owning(result.run):
         pass
     assert [folder.run_id for folder in list_runs(project)] == ["mine"]

@@ -173,6 +173,18 @@ def test_review_is_never_matched(tmp_path):
     assert measured(metrics, "review_share")["value"] == 1
 
 
+def test_what_a_person_chose_is_matched_but_no_measured_probability(tmp_path):
+    """An override counts as a link of its own tier; shares of probabilities leave it out."""
+    rows = [
+        award(decision="accept", tier="override", match_probability=None),
+        award(decision="accept", tier="uei", match_probability=0.9),
+    ]
+    metrics = measure_quality({"enriched_awards": store(tmp_path, ENRICHED_AWARDS, rows)}, {}, Quality())
+    assert measured(metrics, "match_rate", "tier=override")["value"] == 0.5
+    assert measured(metrics, "expected_false_link_share")["value"] == pytest.approx(0.1)
+    assert measured(metrics, "mean_match_probability")["value"] == pytest.approx(0.9)
+
+
 def test_what_is_not_given_is_not_measured(four_awards):
     """Without a table or a count of records there is no metric, rather than a made-up one."""
     metrics = measure_quality({"award_rejects": four_awards["award_rejects"]}, {}, Quality())

@@ -53,6 +53,31 @@ ACCURACY = pd.DataFrame(
     ],
     columns=["estimate", "slice", "value", "low", "high", "numerator", "denominator", "method"],
 )
+THRESHOLDS = pd.DataFrame(
+    [
+        (0.8, False, 1000, 0.98, 0.97, 0.99, 0.9, 0.88, 0.92, 0.02, 0.01, 0.03, 500, 0.01, 0.0, 0.02),
+        (0.9, True, 1000, 0.99, 0.98, 0.995, 0.85, 0.82, 0.87, 0.01, 0.005, 0.02, 500, 0.004, 0.0, 0.01),
+    ],
+    columns=[
+        "threshold",
+        "is_current",
+        "trials",
+        *(f"precision{end}" for end in ("", "_low", "_high")),
+        *(f"recall{end}" for end in ("", "_low", "_high")),
+        *(f"removed_link_share{end}" for end in ("", "_low", "_high")),
+        "decoys",
+        *(f"decoy_link_share{end}" for end in ("", "_low", "_high")),
+    ],
+)
+ROUTES = pd.DataFrame(
+    [
+        ("exact, words", 700, 0.7, 0.67, 0.73),
+        ("words", 250, 0.25, 0.22, 0.28),
+        ("place", 40, 0.04, 0.03, 0.06),
+        ("none", 10, 0.01, 0.005, 0.02),
+    ],
+    columns=["routes", "cases", "share", "low", "high"],
+)
 GATES = pd.DataFrame(
     [
         (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sbir_toolkit.reports import units
 
-OTHERS = {"format_interval", "format_metric"}
+OTHERS = {"format_interval", "format_metric", "format_shares"}
 WRITERS = [getattr(units, name) for name in dir(units) if name.startswith("format_") and name not in OTHERS]
 
 

@@ -15,11 +15,12 @@ import pytest
 from sbir_toolkit import tables
 from sbir_toolkit.errors import InputError
 from sbir_toolkit.params import Limits
-from sbir_toolkit.sources import load_recipients, read_recipients
+from sbir_toolkit.sources import load_recipients, read_recipients, stream_recipients
 
 HEADER = (
     "recipient_hash,legal_business_name,uei,duns,parent_uei,parent_legal_business_name,address_line_1,city,state,"
-    "zip5,country_code,cage,alternate_names,naics_code,business_types,source\n"
+    "zip5,country_code,cage,alternate_names,naics_code,business_types,actions,sbir_actions,agencies,"
+    "obligated_usd,obligated_usd_by_year,source\n"
 )
 Write = Callable[..., Path]
 
@@ -29,14 +30,15 @@ def test_recipient_keeps_its_contract(write_file: Write, tmp_path: Path) -> None
     path = write_file(
         HEADER
         + "h1,ACME &amp; CO,N4YFFGL4CDX5,79179794,VN1AJFAD19J9,PARENT INC,1 MAIN ST,BOSTON,Massachusetts,"
-        '2139,USA,3kht9,"{""A, B"",C}",541715,"{2X,MF}",sam\n'
+        '2139,USA,3kht9,"{""A, B"",C}",541715,"{2X,MF}",3,0,2,12.5,2023=12.50,sam\n'
     )
     loaded = load_recipients(path, tmp_path / "out", Limits())
     stored = pq.read_table(loaded.paths["recipients"])
     assert stored.schema.equals(tables.RECIPIENTS.arrow_schema)
     assert list(stored.to_pylist()[0].values()) == [
         *("h1", "ACME & CO", "N4YFFGL4CDX5", "079179794", "3KHT9", "VN1AJFAD19J9", "PARENT INC", "1 MAIN ST"),
-        *("BOSTON", "MA", "02139", "USA", "A, B|C", "541715", "2X|MF", "sam"),
+        *("BOSTON", "MA", "02139", "USA", "A, B|C", "541715", "2X|MF"),
+        *(3, 0, 2, 12.5, "2023=12.50", "sam"),
     ]
     frame, rejects = read_recipients(path)
     tables.RECIPIENTS.check(frame)
@@ -110,3 +112,15 @@ def test_damaged_parquet_is_an_input_error(write_file: Write, tmp_path: Path) ->
     pq.write_table(pa.table({"city": ["A"]}), path)
     with pytest.raises(InputError, match="no column for legal business name"):
         read_recipients(path)
+
+
+def test_streaming_gives_what_loading_stores(write_file: Write, tmp_path: Path) -> None:
+    """Read piece by piece the rows, the rejects and the counts are the same as when they are stored."""
+    path = write_file("legal_business_name\nACME\n\nMULTIPLE RECIPIENTS\nBETA LLC\nACME\n")
+    loaded = load_recipients(path, tmp_path / "loaded", Limits())
+    reading = stream_recipients(path, tmp_path / "streamed", Limits())
+    assert pa.concat_tables(reading).equals(pq.read_table(loaded.paths["recipients"]))
+    streamed = reading.finish()
+    assert repr(streamed) == repr(reading.finish()) == repr(loaded)
+    rejects = [one.paths["recipient_rejects"].read_bytes() for one in (loaded, streamed)]
+    assert rejects[0] == rejects[1]

@@ -6,6 +6,7 @@ import datetime
 import html
 import html.entities
 import re
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -92,6 +93,24 @@ def test_dates_in_use(text: str) -> None:
 def test_other_dates_are_null(text: str) -> None:
     """The day is never taken for the month, and nothing is guessed."""
     assert values.read_dates(pa.array([text])).to_pylist() == [None]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.dates().map(str),
+            st.from_regex(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", fullmatch=True),
+            st.from_regex(r"[0-9]{0,3}[.,]?[0-9]{0,3}([.e][0-9])?", fullmatch=True),
+        )
+    ),
+    st.sampled_from([values.read_dates, values.read_amounts, values.read_counts]),
+)
+def test_a_value_is_read_the_same_in_any_company(
+    texts: list[str], read: Callable[[pa.Array], pa.Array]
+) -> None:
+    """A column that is all plain, read at once, gives what each text gives beside one that isn't."""
+    beside = [read(pa.array([text, "July 3, 2017"])).to_pylist()[0] for text in texts]
+    assert read(pa.array(texts, pa.string())).to_pylist() == beside
 
 
 @pytest.mark.parametrize(

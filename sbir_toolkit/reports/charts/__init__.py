@@ -1,5 +1,6 @@
 """The charts of the reports: each takes a frame that follows a table's contract and returns a `Chart`."""
 
+from sbir_toolkit.reports.charts.accuracy import routes_found, threshold_curves
 from sbir_toolkit.reports.charts.awards import (
     award_years,
     funding_by,
@@ -30,7 +31,9 @@ __all__ = [
     "recommendations_bar",
     "rejects_by_reason",
     "reliability_curve",
+    "routes_found",
     "stage_memory",
     "stage_timeline",
     "stage_trends",
+    "threshold_curves",
 ]

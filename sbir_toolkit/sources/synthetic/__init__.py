@@ -9,11 +9,12 @@ resemble theirs. How often each of these happens was measured on public data, an
 `write_synthetic` does it all. Inside: `draws` (chance that can be looked up), `words` and `names` (what
 firms are called), `places` and `identifiers`, `population` (who there is), `noise` (how names differ),
 `register` (who is called what), `recipients`, `awards`, `paperwork` and `prose` (the rows), `writer` (the
-files), `dumps` and `extracts` (recipients as USAspending's database and as SAM.gov give them).
+files), `dumps`, `extracts` and `archives` (recipients as USAspending's database and as SAM.gov give them).
 """
 
+from sbir_toolkit.sources.synthetic.archives import write_archive
 from sbir_toolkit.sources.synthetic.dumps import write_dump
 from sbir_toolkit.sources.synthetic.extracts import write_extract
 from sbir_toolkit.sources.synthetic.writer import SyntheticFiles, write_synthetic
 
-__all__ = ["SyntheticFiles", "write_dump", "write_extract", "write_synthetic"]
+__all__ = ["SyntheticFiles", "write_archive", "write_dump", "write_extract", "write_synthetic"]

@@ -1,0 +1,120 @@
+"""Running one command and measuring it, the files it is run on, and the machine it ran on."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from sbir_toolkit import write_synthetic
+from sbir_toolkit.meter import TreeSampler, usable_cores
+from sbir_toolkit.versions import DECIDING_LIBRARIES, code_version, library_versions
+
+PROJECT = Path(__file__).parents[1]
+TOOLKIT = [sys.executable, "-m", "sbir_toolkit.cli"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one command took: wall and CPU time, the most memory its process tree held, what it printed."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    printed: str
+
+    def record(self) -> dict[str, float]:
+        """Give the figures, for a result file."""
+        return {"wall_s": self.wall_s, "cpu_s": self.cpu_s, "peak_mb": self.peak_mb}
+
+
+def measure(command: Sequence[str | Path]) -> Measured:
+    """Run a command to its end and measure it.
+
+    Memory is sampled over the whole process tree every 50 ms, shared pages counted once. The machine is
+    taken as it is: `make` these on one that does nothing else.
+
+    Raises
+    ------
+    SystemExit
+        When the command fails; what it said goes to standard error.
+    """
+    words = [str(word) for word in command]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+    sampler = TreeSampler(process.pid, 0.05).start()
+    printed, _ = process.communicate()
+    elapsed = time.perf_counter() - started
+    sampler.stop()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if process.returncode:
+        raise SystemExit(f"{printed}\n{' '.join(words)} ended with exit code {process.returncode}")
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(elapsed, max(cpu_s, sampler.last_.cpu_s), sampler.peak_bytes_ / 1e6, printed)
+
+
+def make_files(folder: Path, awards: int, recipients: int, seed: int) -> Path:
+    """Write the synthetic files of these sizes, once; give their folder."""
+    files = folder / f"{awards}x{recipients}"
+    if not (files / "truth.csv").exists():
+        print(f"writing {awards:,} awards and {recipients:,} recipients to {files}", flush=True)
+        write_synthetic(files, awards=awards, recipients=recipients, seed=seed)
+    return files
+
+
+def make_parser(description: str | None, repeats: int) -> argparse.ArgumentParser:
+    """Make the parser of the options that all benchmarks have."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--awards", type=int, default=219_500, help="default: %(default)s")
+    parser.add_argument("--recipients", type=int, default=3_400_000, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=7, help="of the synthetic files; default: %(default)s")
+    parser.add_argument("--repeats", type=int, default=repeats, help="default: %(default)s")
+    parser.add_argument(
+        "--folder",
+        type=lambda text: Path(text).resolve(),
+        default=PROJECT / "outputs" / "bench",
+        help="where files and results go; default: outputs/bench",
+    )
+    return parser
+
+
+def describe_machine() -> dict[str, Any]:
+    """Say what was measured and where: machine, load, versions, commit."""
+    return {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "load_before": round(psutil.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "toolkit": code_version(PROJECT),
+        "libraries": library_versions(DECIDING_LIBRARIES),
+    }
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Give median and range as text."""
+    median = f"{statistics.median(values):,.{digits}f}"
+    return f"{median} ({min(values):,.{digits}f}-{max(values):,.{digits}f})" if len(values) > 1 else median
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

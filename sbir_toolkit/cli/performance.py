@@ -1,0 +1,44 @@
+"""Commands about speed: what runs took, whether they changed, what was accepted."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sbir_toolkit.cli.arguments import Commands, add_command
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    added = add_command(commands, "history", history)
+    added.add_argument("stage", nargs="?", help="a stage's name (default: all)")
+    added.add_argument("--export", metavar="FILE", help="write the table as .parquet or .csv instead")
+
+    added = add_command(commands, "accept", accept)
+    added.add_argument("regression", help="what was reported, such as slowdown:match_recipients")
+    added.add_argument("--why", required=True, metavar="TEXT", help="the reason; it is kept")
+    added.add_argument("--run", help="the run that reported it (default: the newest)")
+
+
+def history(options: argparse.Namespace) -> int:
+    """Show what stages took from run to run, with the verdicts on the newest run."""
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.speed import describe_history, export_history
+
+    project = find_project(options.outputs)
+    if options.export:
+        print(export_history(project, options.stage, Path(options.export)))
+    else:
+        print(describe_history(project, options.stage))
+    return 0
+
+
+def accept(options: argparse.Namespace) -> int:
+    """Accept a change of speed or memory: what came after it is the new baseline."""
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+    from sbir_toolkit.pipeline.speed import accept_regression
+
+    project = find_project(options.outputs)
+    print(accept_regression(project, open_run(project, options.run), options.regression, options.why))
+    return 0

@@ -1,0 +1,71 @@
+"""Years: trials stand for companies that can't be tried, which are older.
+
+Identifiers came late: nearly every award of the last years names one, hardly any of the first. So companies
+whose identifier can be hidden are younger than those that have to be matched by name, and their names and
+places are closer to what the recipients' list holds today. Each trial is therefore given the weight that its
+years have among the companies to be matched by name. Years of which no trial is left stay out, and the share
+of companies that the estimate speaks for (`reweighted_coverage`) says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from sbir_toolkit.matching.accuracy.estimates import SAID_BY_IDENTIFIER, Estimates, add_precision_and_recall
+from sbir_toolkit.matching.texts import Floats
+
+_WIDTH = 5
+_UNKNOWN = "unknown"
+
+
+def year_strata(last_award_year: pd.Series) -> npt.NDArray[np.str_]:
+    """Group years by five.
+
+    Examples
+    --------
+    >>> year_strata(pd.Series([1999, 2000, None])).tolist()
+    ['1995-1999', '2000-2004', 'unknown']
+    """
+    known = last_award_year.notna().to_numpy(bool)
+    low = last_award_year.fillna(0).to_numpy(np.int64) // _WIDTH * _WIDTH
+    years = {int(year): f"{year}-{year + _WIDTH - 1}" for year in np.unique(low)}
+    return np.array(
+        [years[year] if here else _UNKNOWN for year, here in zip(low.tolist(), known, strict=True)], str
+    )
+
+
+def add_reweighted(estimates: Estimates, trials: pd.DataFrame, wanted: npt.NDArray[np.str_]) -> None:
+    """Add the estimates reweighted to the years of companies that must be matched by name, and by years.
+
+    Parameters
+    ----------
+    estimates : Estimates
+    trials : pandas.DataFrame
+        All trials with hidden identifiers, those added for older years too.
+    wanted : str array of shape (companies,)
+        The stratum of each company that must be matched by name.
+    """
+    share = pd.Series(wanted, dtype="str").value_counts(normalize=True)
+    tried = trials["years"].value_counts(normalize=True)
+    ratio = share.reindex(tried.index).fillna(0) / tried
+    weights: Floats = np.asarray(trials["years"].map(ratio), np.float64)
+    add_precision_and_recall(
+        estimates,
+        "reweighted",
+        trials,
+        weights=weights,
+        method=f"{SAID_BY_IDENTIFIER}; weighted to the award years of companies without an identifier's hit",
+    )
+    covered = int(np.isin(wanted, tried.index.to_numpy(str)).sum())
+    estimates.add(
+        "reweighted_coverage",
+        covered / len(wanted) if len(wanted) else np.nan,
+        cases=(covered, len(wanted)),
+        method="companies without an identifier's hit whose award years have trials, counted; "
+        "nothing is known of the others",
+    )
+    for years in sorted({*share.index, *tried.index}):
+        part = trials[trials["years"] == years]
+        add_precision_and_recall(estimates, "hidden_identifier", part, part_name=f"years={years}")

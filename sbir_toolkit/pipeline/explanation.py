@@ -1,0 +1,96 @@
+"""Why awards have their recipients: the run's tables, the index they were matched against, the people.
+
+The explanation is worked out anew from the run's own tables, under the parameters it was told; what a person
+decided stands in the award's evidence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from sbir_toolkit.enrichment import prepare_index
+from sbir_toolkit.enrichment.companies import FIELDS, company_ids
+from sbir_toolkit.errors import ParameterError, explain
+from sbir_toolkit.matching import Explanation, Explanations, PersonsDecision, explain_match, open_index
+from sbir_toolkit.params import Params
+from sbir_toolkit.pipeline.project import Project
+from sbir_toolkit.pipeline.run import RunFolder, run_params
+
+
+@dataclass(frozen=True)
+class MatchedTables:
+    """The tables that an explanation is made from; `matches` may not be there yet."""
+
+    awards: Path
+    recipients: Path
+    matches: Path
+
+
+def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanation:
+    """Explain an award's match in a run.
+
+    Raises
+    ------
+    ParameterError
+        When the run has no such award.
+    """
+    tables = MatchedTables(*(run.table(name) for name in ("awards", "recipients", "matches")))
+    if not tables.awards.exists() or not tables.recipients.exists():
+        raise ParameterError(
+            explain("this run has no matched awards", where=run.path, todo="run it to its end")
+        )
+    return explain_awards(tables, [award_id], project.store, run_params(run)).each[0]
+
+
+def explain_awards(
+    tables: MatchedTables, award_ids: Iterable[str], store: Path, params: Params
+) -> Explanations:
+    """Explain several awards' matches, in the order asked for.
+
+    Raises
+    ------
+    ParameterError
+        When there is no such award.
+    """
+    wanted = list(award_ids)
+    if not wanted:
+        return Explanations(())
+    chosen = [("award_id", "in", wanted)]
+    awards = pq.read_table(tables.awards, columns=["award_id", *FIELDS], filters=chosen)
+    companies = awards.append_column("company_id", company_ids(awards)).to_pandas()
+    found = companies.assign(awards=1).set_index("award_id")
+    missing = [award_id for award_id in wanted if award_id not in found.index]
+    if missing:
+        raise ParameterError(
+            explain(
+                f"there is no award '{missing[0]}'",
+                where=tables.awards,
+                expected="an award_id of the table matches",
+            )
+        )
+    index = open_index(prepare_index(tables.recipients, store, params))
+    decided = _read_decided(tables.matches, wanted)
+    return Explanations(
+        tuple(explain_match(found.loc[one], index, params.matching, decided.get(one)) for one in wanted)
+    )
+
+
+def _read_decided(matches: Path, award_ids: list[str]) -> dict[str, PersonsDecision]:
+    """Find in the awards' evidence what people decided."""
+    if not matches.exists():
+        return {}
+    columns = ["award_id", "recipient_id", "evidence"]
+    rows = pq.read_table(matches, columns=columns, filters=[("award_id", "in", award_ids)]).to_pylist()
+    decided = {}
+    for row in rows:
+        evidence = json.loads(row["evidence"] or "{}")
+        if "override" in evidence:
+            refused = tuple(evidence["not"].split("; ")) if "not" in evidence else ()
+            accepted = None if refused else row["recipient_id"]
+            decided[row["award_id"]] = PersonsDecision(evidence["who"], evidence["why"], accepted, refused)
+    return decided

@@ -1,0 +1,63 @@
+"""The commands about speed, on runs that are made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sbir_toolkit import Params
+from sbir_toolkit.cli import main
+from sbir_toolkit.performance import History, measure_run
+from sbir_toolkit.pipeline.project import Project
+from sbir_toolkit.storage import write_json, write_text
+
+from ..performance.runs import CREATED, run_record, stage
+from .toy import make_project
+
+COSTS = [10.0, 10.1, 9.9, 10.2, 9.8, 10.0, 10.1, 9.9, 13.0, 13.1, 12.9, 13.2, 12.8, 13.0]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose newest run is slower than it used to be."""
+    project = make_project(tmp_path, {"match": {"writes": ["funding"]}})
+    history = History(project.history)
+    for number, elapsed_s in enumerate(COSTS):
+        run = run_record(f"r{number:03}", {"match": stage(elapsed_s=elapsed_s)})
+        run["created"] = CREATED + number
+        history.record_run(run, measure_run(run, []))
+        write_json(project.runs / run["run_id"] / "run.json", run)
+        write_text(project.runs / run["run_id"] / "params.yml", Params().to_yaml())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SBIR_OUTPUTS", str(project.outputs))
+    return project
+
+
+def test_history_shows_runs_and_verdicts(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table holds the newest runs, and below it stands what changed since when."""
+    assert main(["history"]) == 0
+    said = capsys.readouterr().out
+    assert "r013" in said
+    assert "slower by 30% since run r008" in said
+    assert main(["history", "nothing"]) == 2
+
+
+@pytest.mark.parametrize(("name", "read"), [("h.csv", pd.read_csv), ("h.parquet", pd.read_parquet)])
+def test_history_is_exported(project: Project, tmp_path: Path, name: str, read: object) -> None:
+    """All runs go to a file that other tools read."""
+    assert main(["history", "match", "--export", str(tmp_path / name)]) == 0
+    assert callable(read)
+    assert read(tmp_path / name)["elapsed_s"].tolist() == COSTS
+    assert main(["history", "--export", str(tmp_path / "h.txt")]) == 2
+
+
+def test_a_change_is_accepted(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once it is accepted, the same runs aren't slower any more; the wrong name is refused."""
+    assert main(["accept", "slowdown:load", "--why", "x"]) == 2
+    assert main(["accept", "slowdown:match", "--why", "checks added"]) == 0
+    assert "checks added" in capsys.readouterr().out
+    assert main(["history", "match"]) == 0
+    assert "slowdown:match " in capsys.readouterr().out
+    assert History(project.history).accepted()["why"].tolist() == ["checks added"]

@@ -1,0 +1,193 @@
+"""The benchmarks' judge knows what is right, and every benchmark can at least be started."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.judge import expected_calibration_error, judge, read_links, read_truth
+from benchmarks.peers import PEERS, peer_command
+from benchmarks.scaling import fit_growth, write_names
+from sbir_toolkit import write_synthetic
+from sbir_toolkit.errors import InputError, ToolkitError
+
+ROOT = Path(__file__).parents[1]
+MODULES = [
+    "benchmarks.judge",
+    "benchmarks.measuring",
+    "benchmarks.results",
+    "benchmarks.match_full_size",
+    "benchmarks.compare_peers",
+    "benchmarks.scaling",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic files with their truth."""
+    path = tmp_path_factory.mktemp("bench")
+    write_synthetic(path, awards=600, recipients=3000, seed=3)
+    return path
+
+
+def as_peer(truth: pd.DataFrame, folder: Path, name: str, **columns: object) -> Path:
+    """Write links as a peer does."""
+    path = folder / f"{name}.parquet"
+    rows = {"row": range(1, len(truth) + 1), "company": "", "tier": "name", "probability": 1.0}
+    pd.DataFrame(
+        {**rows, "recipient": truth["recipient"], "is_accepted": True, "is_tried": True, **columns}
+    ).to_parquet(path)
+    return path
+
+
+def test_links_as_in_the_truth_are_perfect(folder: Path) -> None:
+    """Every figure of the truth itself is at its best, over awards and over companies."""
+    truth = read_truth(folder)
+    nothing = as_peer(truth, folder, "nothing", recipient=None)
+    floor = read_links(nothing, truth)
+    judgement = judge(read_links(as_peer(truth, folder, "truth"), truth), floor, truth)
+    for of in ("award", "company"):
+        for figure in (
+            "precision",
+            "precision by name",
+            "recall by name",
+            "F1 by name",
+            "recall by name, renamed",
+        ):
+            assert judgement.value(figure, of) == 1
+        assert judgement.value("linked without counterpart", of) == 0
+        assert judgement.value("calibration error", of) == 0
+    kept = truth[~truth["is_rejected"]]
+    recall = judgement.kinds[judgement.kinds["figure"] == "recall"].set_index("noise")["cases"]
+    assert recall[recall > 0].to_dict() == kept[kept["recipient"].notna()]["noise"].value_counts().to_dict()
+
+
+def test_everybody_linked_to_one_recipient_is_judged_so(folder: Path) -> None:
+    """Awards without counterpart count once for each award and once for each company."""
+    truth = read_truth(folder)
+    floor = read_links(as_peer(truth, folder, "none", recipient=None), truth)
+    links = read_links(as_peer(truth, folder, "one", recipient="nobody"), truth)
+    judgement = judge(links, floor, truth)
+    assert judgement.value("precision", "award") == 0
+    assert judgement.value("linked without counterpart", "award") == 1
+    rows = judgement.figures.set_index(["figure", "of"])["cases"]
+    nobody = truth[~truth["is_rejected"] & truth["recipient"].isna()]
+    assert rows["linked without counterpart", "award"] == len(nobody)
+    assert rows["linked without counterpart", "company"] == nobody["company"].nunique() < len(nobody)
+
+
+def small(**columns: object) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Six awards of five companies: one identified, one renamed, one without counterpart."""
+    truth = pd.DataFrame(
+        {
+            "recipient": ["a", "b", "b", "c", "d", None],
+            "noise": ["identical", "case", "case", "typo_1", "rename", "no_counterpart"],
+            "company": [1, 2, 2, 3, 4, 5],
+        }
+    )
+    links = pd.DataFrame(
+        {
+            "recipient": ["a", "b", "b", "x", None, "y"],
+            "probability": [None, 0.9, 0.9, 0.6, None, 0.5],
+            "is_accepted": [True, True, True, True, False, False],
+            "is_tried": True,
+        }
+    ).assign(**columns)
+    floor = pd.DataFrame({"recipient": ["a", None, None, None, None, None]})
+    return links, floor, truth
+
+
+def test_figures_that_can_be_reckoned_by_hand() -> None:
+    """Proposals that aren't accepted are no links; identified awards aren't left to names."""
+    judgement = judge(*small())
+    expected = {
+        ("precision", "award"): 3 / 4,
+        ("precision by name", "award"): 2 / 3,
+        ("precision by name", "company"): 1 / 2,
+        ("recall by name", "award"): 2 / 3,
+        ("recall by name", "company"): 1 / 2,
+        ("recall by name, renamed", "award"): 0,
+        ("linked without counterpart", "award"): 0,
+        ("calibration error", "award"): (2 * 0.1 + 0.6 + 0.5) / 4,
+    }
+    assert {key: judgement.value(*key) for key in expected} == pytest.approx(expected)
+
+
+def test_what_was_not_tried_is_not_judged() -> None:
+    """A peer that tries a slice is judged on the slice."""
+    judgement = judge(*small(is_tried=[True, True, True, False, False, False]))
+    assert judgement.value("recall by name", "award") == 1
+    assert judgement.figures.set_index(["figure", "of"])["cases"]["recall by name", "award"] == 2
+
+
+def test_calibration_error_of_a_known_case() -> None:
+    """0.9 that is right half the time is wrong by 0.4; below 0.4 nothing is counted."""
+    probability = pd.Series([0.9, 0.9, 0.1, None])
+    assert expected_calibration_error(probability, pd.Series([True, False, True, True])) == pytest.approx(0.4)
+
+
+def test_links_for_other_awards_are_refused(folder: Path) -> None:
+    """A file that hasn't one row for each award can't be judged."""
+    truth = read_truth(folder)
+    path = as_peer(truth.head(10), folder, "short")
+    with pytest.raises(InputError, match="other awards"):
+        read_links(path, truth)
+
+
+@pytest.mark.parametrize(
+    ("values", "exponent", "verdict"),
+    [
+        ([3, 30, 300], 1, "no faster than linear"),
+        ([1, 100, 10_000], 2, "faster than linear"),
+        ([1, 2, 40], 0.80, "open"),
+    ],
+)
+def test_growth_is_fitted_and_judged(values: list[float], exponent: float, verdict: str) -> None:
+    """A step that is steeper than linear leaves the verdict open, whatever the fit says."""
+    growth = fit_growth([10, 100, 1000], values)
+    assert growth.exponent == pytest.approx(exponent, abs=0.005)
+    assert growth.verdict.startswith(verdict)
+
+
+def test_a_register_of_names_grows_by_new_names(folder: Path) -> None:
+    """The first copy is the names as they are; the next ones hold few of them, and every hash is new."""
+    target = folder / "names.parquet"
+    write_names(folder / "recipients.csv", target, 7000)
+    names, source = pd.read_parquet(target), pd.read_csv(folder / "recipients.csv", dtype=str)
+    assert len(names) == 7000 == names["recipient_hash"].nunique()
+    assert names["legal_business_name"][:3000].tolist() == source["legal_business_name"].tolist()
+    assert names["legal_business_name"][3000:].isin(source["legal_business_name"]).mean() < 0.1
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_can_be_imported(module: str) -> None:
+    """Nothing runs at import, and the docstring says what is measured."""
+    assert (importlib.import_module(module).__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_peers_are_whole(peer: str) -> None:
+    """A peer is a file that parses, with locked and digested requirements and a make target."""
+    folder = ROOT / "benchmarks" / "peers"
+    tree = ast.parse((folder / f"{peer}.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    lock = (folder / f"{peer}.lock").read_text(encoding="utf-8")
+    locked = set(re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.M))
+    wanted = {re.split(r"[<>=]", line)[0] for line in (folder / f"{peer}.in").read_text().split()}
+    assert {name.replace("_", "-") for name in wanted} <= {name.replace("_", "-") for name in locked}
+    assert lock.count("==") <= lock.count("--hash=sha256:")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert peer in next(line for line in makefile.splitlines() if line.startswith("PEERS :=")).split()
+
+
+def test_a_peer_without_environment_says_how_to_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command to type is in the error."""
+    monkeypatch.setattr("benchmarks.peers.HERE", Path(sys.prefix) / "nowhere" / "peers")
+    with pytest.raises(ToolkitError, match="make peer-floor"):
+        peer_command("floor")
