@@ -25,7 +25,7 @@ from .toy import make_project, write_notebook
 OPEN = """
 import pandas as pd
 import sbir_toolkit as sbir
-from sbir_toolkit.tables import ENRICHED_AWARDS
+from sbir_toolkit.tables import ACCURACY, ENRICHED_AWARDS
 stage = sbir.open_stage("{name}", run_id, params_file)
 """
 # Ten awards: four matched; one repeats another.
@@ -44,10 +44,7 @@ stage.record(**metrics.values())
 sbir.release_awards(stage.path("enriched_awards"), gates, quality.gates, stage.folder)
 """
 COUNT = 'stage.write(funding=sbir.summarize_funding(stage.path("released_awards")))'
-BESIDE = """
-stage.write(accuracy=pd.DataFrame({"estimate": ["e"], "slice": ["all"], "value": [1.0], "low": [1.0],
-            "high": [1.0], "numerator": [1], "denominator": [1], "method": ["m"]}))
-"""
+BESIDE = "stage.write(accuracy=pd.DataFrame(columns=ACCURACY.names))"
 WRITES = ["metrics", "metric_history", "gates", "released_awards", "quarantined_awards"]
 STAGES: dict[str, dict[str, Any]] = {
     "prepare": {"writes": ["enriched_awards"]},
