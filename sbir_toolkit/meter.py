@@ -1,6 +1,7 @@
 """Measuring: spans of work and samples of a process tree, written as events.
 
-A *span* says that one phase of one stage ran from here to there, on so many rows, and what CPU time it took.
+A *span* says that one phase of one stage ran from here to there, on so many rows, what CPU time it took (the
+program's and the system's on its behalf), its page faults and the bytes it read from and wrote to disks.
 A *sample* says how much memory a whole process tree held at one moment, with shared pages counted once (PSS),
 and how much CPU time it had used so far. Both are lines of the run's `events.ndjson`; figures, progress and
 status are read from there and kept nowhere else.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +26,9 @@ import psutil
 
 from sbir_toolkit.storage import append_line
 
+_DISK_BLOCK = 512
+_PAGE = resource.getpagesize()
+_GLANCE_S = 0.04
 EVENTS_VARIABLE = "SBIR_EVENTS"
 STAGE_VARIABLE = "SBIR_STAGE"
 
@@ -61,24 +66,31 @@ def phase(name: str, rows: int | None = None) -> Iterator[Span]:
         To set `rows` or `details` on.
     """
     span = Span(rows=rows)
-    # The main thread's phases own the process's CPU time; a worker thread's only its own, or it would count
+    # The main thread's phases own what the process used; a worker thread's only its own, or it would count
     # twice.
-    cpu_clock = (
-        time.process_time if threading.current_thread() is threading.main_thread() else time.thread_time
-    )
-    started, cpu = time.time(), cpu_clock()
-    clock = time.perf_counter()
+    is_main = threading.current_thread() is threading.main_thread()
+    whose = resource.RUSAGE_SELF if is_main else getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
+    cpu_clock = time.process_time if is_main else time.thread_time
+    used, cpu = resource.getrusage(whose), cpu_clock()
+    started, clock = time.time(), time.perf_counter()
     is_done = False
     try:
         yield span
         is_done = True
     finally:
+        elapsed_s, cpu_s, now = time.perf_counter() - clock, cpu_clock() - cpu, resource.getrusage(whose)
         emit(
             "phase",
             phase=name,
             started=started,
-            elapsed_s=time.perf_counter() - clock,
-            cpu_s=cpu_clock() - cpu,
+            elapsed_s=elapsed_s,
+            cpu_s=cpu_s,
+            user_s=round(now.ru_utime - used.ru_utime, 6),
+            system_s=round(now.ru_stime - used.ru_stime, 6),
+            minor_faults=now.ru_minflt - used.ru_minflt,
+            major_faults=now.ru_majflt - used.ru_majflt,
+            read_bytes=_DISK_BLOCK * (now.ru_inblock - used.ru_inblock),
+            written_bytes=_DISK_BLOCK * (now.ru_oublock - used.ru_oublock),
             rows=span.rows,
             is_done=is_done,
             details=span.details,
@@ -98,6 +110,10 @@ class TreeUsage:
 
 class TreeSampler:
     """Samples the memory and CPU time of a process and all its descendants, in a thread of its own.
+
+    A whole look is dear (the system walks through all pages of each process), so between two of them the
+    sampler only glances at how much each process's own memory has grown since; a spike of a few dozen
+    milliseconds counts towards the peak, also that of a child which is gone at the next look.
 
     Parameters
     ----------
@@ -119,6 +135,9 @@ class TreeSampler:
         self._interval_s = interval_s
         self._cpu: dict[tuple[int, float], float] = {}
         self._io: dict[tuple[int, float], tuple[int, int]] = {}
+        self._own: dict[int, int] = {}
+        self._new: set[int] = set()
+        self._newest_pid = b""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"sampler-{pid}", daemon=True)
         self.peak_bytes_ = 0
@@ -137,6 +156,7 @@ class TreeSampler:
     def sample(self) -> TreeUsage:
         """Look once, now."""
         memory = processes = 0
+        own: dict[int, int] = {}
         with contextlib.suppress(psutil.Error):
             for process in [self._root, *self._root.children(recursive=True)]:
                 with contextlib.suppress(psutil.Error):
@@ -146,20 +166,37 @@ class TreeSampler:
                         self._cpu[key] = times.user + times.system
                         self._io[key] = _bytes_moved(process)
                     memory += _memory(process)
+                    own[process.pid] = _own_bytes(process.pid)
                     processes += 1
         moved = list(self._io.values())
         self.last_ = TreeUsage(
             memory, sum(self._cpu.values()), processes, sum(io[0] for io in moved), sum(io[1] for io in moved)
         )
         self.peak_bytes_ = max(self.peak_bytes_, memory)
+        self._own = own
         return self.last_
+
+    def _glance(self) -> None:
+        # A process that is new since the last whole look counts with all memory of its own.
+        newest_pid = _newest_pid()
+        pids = set(self._own)
+        if newest_pid != self._newest_pid:
+            with contextlib.suppress(psutil.Error):
+                pids |= {process.pid for process in self._root.children(recursive=True)}
+            self._newest_pid = newest_pid
+            self._new = pids - set(self._own)
+        grown = sum(_own_bytes(pid) - self._own.get(pid, 0) for pid in pids | self._new)
+        self.peak_bytes_ = max(self.peak_bytes_, self.last_.memory_bytes + grown)
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             usage = self.sample()
             if usage.processes == 0:
                 return
-            self._stop.wait(self._interval_s)
+            until = time.monotonic() + self._interval_s
+            while time.monotonic() + _GLANCE_S < until and not self._stop.wait(_GLANCE_S):
+                self._glance()
+            self._stop.wait(max(0.0, until - time.monotonic()))
 
 
 def usable_cores() -> int:
@@ -174,6 +211,22 @@ def _memory(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except (AttributeError, psutil.AccessDenied):
         return int(process.memory_info().rss)
+
+
+def _own_bytes(pid: int) -> int:
+    """Give the memory that a process shares with no file: what grows when it allocates."""
+    try:
+        resident, shared = Path(f"/proc/{pid}/statm").read_bytes().split()[1:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * _PAGE
+
+
+def _newest_pid() -> bytes:
+    try:
+        return Path("/proc/loadavg").read_bytes().split()[-1]
+    except OSError:
+        return b""
 
 
 def _bytes_moved(process: psutil.Process) -> tuple[int, int]:

@@ -85,6 +85,19 @@ def code_version(project: Path) -> dict[str, Any]:
     }
 
 
+def commits_between(project: Path, before: str, after: str, rooms: Iterable[str]) -> tuple[str, ...]:
+    """Name the commits after one and up to another that touched some rooms, the newest first.
+
+    Parameters
+    ----------
+    project
+        The project's folder; when it is no git checkout, or doesn't know the commits, none are named.
+    """
+    paths = [f"sbir_toolkit/{room}{suffix}" for room in rooms for suffix in ("", ".py")]
+    said = _git(project, "log", "--format=%h %s", f"{before}..{after}", "--", *paths)
+    return tuple(said.splitlines()) if said else ()
+
+
 def _git(folder: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(

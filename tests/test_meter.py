@@ -64,3 +64,29 @@ def test_sampler_sees_memory_of_a_grandchild() -> None:
     sampler.stop()
     assert size < sampler.peak_bytes_ < size * 1.2
     assert sampler.last_.cpu_s > 0
+
+
+@pytest.mark.parametrize("held", [0, 150_000_000])
+def test_sampler_sees_a_short_spike_of_a_child(held: int) -> None:
+    """400 MB for 200 ms in a child that is soon gone counts, within a tenth, whatever its parent holds."""
+    size = 400_000_000
+    spike = f"x = bytearray({size}); x[::4096] = b'1' * len(x[::4096]); import time; time.sleep(0.2)"
+    parent = (
+        f"import subprocess, sys, time; kept = bytearray({held}); kept[::4096] = b'1' * len(kept[::4096]);"
+        f"time.sleep(0.7); subprocess.run([sys.executable, '-c', {spike!r}]); time.sleep(0.7)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", parent])
+    sampler = meter.TreeSampler(process.pid, 0.5).start()
+    process.wait()
+    sampler.stop()
+    assert 0.9 * (size + held) < sampler.peak_bytes_ < 1.1 * (size + held)
+
+
+def test_phase_tells_what_the_system_did(events: Path) -> None:
+    """Page faults and the two kinds of CPU time stand in the event."""
+    with meter.phase("work"):
+        memory = bytearray(50_000_000)
+        memory[::4096] = b"1" * len(memory[::4096])
+    (event,) = read_lines(events)
+    assert event["minor_faults"] > 10
+    assert event["user_s"] + event["system_s"] == pytest.approx(event["cpu_s"], abs=0.03)

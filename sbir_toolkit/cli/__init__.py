@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
-    from sbir_toolkit.cli import matching, performance, runs
+    from sbir_toolkit.cli import files, matching, performance, runs
 
     parser = argparse.ArgumentParser(
         prog="sbir-toolkit",
@@ -52,6 +52,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--outputs", metavar="DIR", help="where results go (default: SBIR_OUTPUTS, or outputs/)"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for module in (runs, matching, performance):
+    for module in (runs, matching, performance, files):
         module.add_commands(commands)
     return parser

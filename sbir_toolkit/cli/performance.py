@@ -7,12 +7,21 @@ from pathlib import Path
 
 from sbir_toolkit.cli.arguments import Commands, add_command
 
+REGRESSION_EXIT_CODE = 4
+
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
     added = add_command(commands, "history", history)
     added.add_argument("stage", nargs="?", help="a stage's name (default: all)")
     added.add_argument("--export", metavar="FILE", help="write the table as .parquet or .csv instead")
+
+    added = add_command(commands, "compare", compare)
+    added.add_argument("before", help="a run's id")
+    added.add_argument("after", help="a later run's id")
+    added.add_argument(
+        "--ci", action="store_true", help="print Markdown; end with exit code 4 on a confirmed regression"
+    )
 
     added = add_command(commands, "accept", accept)
     added.add_argument("regression", help="what was reported, such as slowdown:match_recipients")
@@ -31,6 +40,21 @@ def history(options: argparse.Namespace) -> int:
     else:
         print(describe_history(project, options.stage))
     return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Say which stage and phase of two runs changed, by how much, and what can account for it."""
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+    from sbir_toolkit.pipeline.speed import compare_runs
+
+    project = find_project(options.outputs)
+    told = compare_runs(project, open_run(project, options.before), open_run(project, options.after))
+    if not options.ci:
+        print(told)
+        return 0
+    print(told.to_markdown())
+    return REGRESSION_EXIT_CODE if told.has_regression else 0
 
 
 def accept(options: argparse.Namespace) -> int:

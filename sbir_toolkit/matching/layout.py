@@ -97,16 +97,21 @@ def build_index(recipients: Path | Iterable[pa.Table], folder: Path, params: Mat
             with phase("index_read") as span:
                 parts = _read_recipients(tables, temporary, threads)
                 rows = span.rows = parts.rows
-            keys = threads.submit(_lay_out_keys, parts, temporary)
+            # Arrow keeps what the blocks used, a quarter of all, until it is told that they are done.
+            pa.default_memory_pool().release_unused()
             with phase("index_names", rows=rows):
                 words = _lay_out_names(parts, temporary)
-            keys.result()
-            del parts, keys
+            keys = parts.keys
+            del parts
             pa.default_memory_pool().release_unused()
             with phase("index_words", rows=len(words)):
-                pairs = threads.submit(lay_out_pairs, temporary, words, params.max_word_postings)
+                beside = [
+                    threads.submit(lay_out_pairs, temporary, words, params.max_word_postings),
+                    threads.submit(_lay_out_keys, keys, temporary),
+                ]
                 lay_out_words(temporary, words, params.max_word_postings)
-                pairs.result()
+                for one in beside:
+                    one.result()
         write_json(
             temporary / "index.json",
             {
@@ -130,7 +135,7 @@ class _Parts:
     """What the blocks were read into: by recipient, by bearing of a name, by word of a name borne."""
 
     rows: int
-    core: pa.ChunkedArray
+    core: pa.Array
     row: Counts
     form: Bytes
     is_alias: Flags
@@ -138,9 +143,7 @@ class _Parts:
     words: Counts
     word_hash: Hashes
     word_length: Counts
-    uei: Hashes
-    duns: npt.NDArray[np.uint32]
-    place: Hashes
+    keys: dict[str, npt.NDArray[Any]]
 
 
 def _read_recipients(tables: Iterable[pa.Table], folder: Path, threads: ThreadPoolExecutor) -> _Parts:
@@ -153,15 +156,16 @@ def _read_recipients(tables: Iterable[pa.Table], folder: Path, threads: ThreadPo
     firsts = np.cumsum([0, *(len(block["uei"]) for block in blocks)], dtype=np.uint32)
     for block, first in zip(blocks, firsts, strict=False):
         block["row"] += first
-    core = pa.chunked_array([block.pop("core") for block in blocks])
+    core = pa.concat_arrays([block.pop("core") for block in blocks])
     together = {name: np.concatenate([block.pop(name) for block in blocks]) for name in list(blocks[0])}
     for name in ("zip5", "number", "street", "city", "state"):
         np.save(folder / f"place_{name}.npy", together[name])
     for name in ("uei", "duns", "parent"):
         np.save(folder / f"row_{name}.npy", together[name])
     place = place_key(together["zip5"], together["number"])
+    keys = {"uei": together["uei"], "duns": together["duns"], "place": place}
     kept = {field.name: together[field.name] for field in fields(_Parts) if field.name in together}
-    return _Parts(rows=int(firsts[-1]), core=core, place=place, **kept)
+    return _Parts(rows=int(firsts[-1]), core=core, keys=keys, **kept)
 
 
 def _read_file(recipients: Path) -> Iterator[pa.Table]:
@@ -251,7 +255,7 @@ def _lay_out_names(parts: _Parts, folder: Path) -> NameWords:
     first = find_groups(joined)
     sample = order[first]
     np.save(folder / "name_joined.npy", joined[first])
-    core = parts.core.combine_chunks().take(pa.array(sample))
+    core = parts.core.take(pa.array(sample))
     write_table(folder / "names.arrow", pa.table({"core": core}))
     _lay_out_entries(parts, order, np.diff(np.append(first, len(order))), folder)
     count = parts.words[sample].astype(np.int64)
@@ -285,9 +289,9 @@ def _lay_out_entries(parts: _Parts, order: Positions, count: Ints, folder: Path)
     np.save(folder / "row_start.npy", find_starts(row, parts.rows))
 
 
-def _lay_out_keys(parts: _Parts, folder: Path) -> None:
-    for kind, keys in (("uei", parts.uei), ("duns", parts.duns), ("place", parts.place)):
-        rows, in_order = sort_keys(keys)
+def _lay_out_keys(keys: dict[str, npt.NDArray[Any]], folder: Path) -> None:
+    for kind, values in keys.items():
+        rows, in_order = sort_keys(values)
         known = np.searchsorted(in_order, 0, side="right")
         np.save(folder / f"{kind}_key.npy", in_order[known:])
         np.save(folder / f"{kind}_rows.npy", rows[known:])

@@ -27,6 +27,7 @@ from sbir_toolkit.params.work import (
     FILE_PARAMETERS,
     Accuracy,
     Compute,
+    Fetch,
     Limits,
     Matching,
     Pipeline,
@@ -44,6 +45,7 @@ class Params(Section):
     name: str = Field("base", pattern=r"^[A-Za-z0-9_-]+$", description="Short name; part of the run's id.")
     awards: Source = Field(default_factory=Source)
     recipients: Source = Field(default_factory=Source)
+    fetch: Fetch = Field(default_factory=Fetch)
     synthetic: Synthetic = Field(default_factory=Synthetic)
     limits: Limits = Field(default_factory=Limits)
     compute: Compute = Field(default_factory=Compute)

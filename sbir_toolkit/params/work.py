@@ -32,6 +32,24 @@ class Source(Section):
     )
 
 
+class Fetch(Section):
+    """Where the official files are, and how they are fetched."""
+
+    awards: str = Field(
+        "https://data.www.sbir.gov/mod_awarddatapublic/award_data.csv",
+        pattern=r"^https?://",
+        description="SBIR.gov's bulk file of awards.",
+    )
+    recipients: str = Field(
+        "https://api.usaspending.gov/api/v2/bulk_download/list_database_download_files",
+        pattern=r"^https?://",
+        description="A file of recipients, or USAspending's list of dumps: the newest subset in it.",
+    )
+    attempts: int = Field(5, ge=1, description="Attempts before giving up.")
+    wait_s: float = Field(2.0, ge=0, description="Wait after the first attempt; doubled after each.")
+    timeout_s: float = Field(30.0, gt=0, description="A server that says nothing for so long is given up.")
+
+
 class Synthetic(Section):
     """The made-up input that stands in where no file is named."""
 

@@ -1,26 +1,41 @@
-"""Is it fast: where a run's time went, whether a stage became slower, what to change.
+"""Is it fast: where a run's time went, whether a stage became slower, since when and why, what to change.
 
 `measure_run` puts a run's figures together, `History` keeps them, `judge_stages` compares them with earlier
-runs, `find_alerts` says what somebody should know, `recommend` computes what a change would save. Nothing
-here changes a run.
+runs, `explain_change` says what a change is made of, `find_alerts` says what somebody should know,
+`recommend` computes what a change would save. Nothing here changes a run.
 """
 
 from sbir_toolkit.performance.advice import Recommendations, recommend
-from sbir_toolkit.performance.alerts import find_alerts
+from sbir_toolkit.performance.alerts import find_alerts, name_causes
+from sbir_toolkit.performance.calibration import calibrate
+from sbir_toolkit.performance.causes import (
+    Explanation,
+    cause_frame,
+    explain_change,
+    explain_regressions,
+    take_side,
+)
 from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.regression import StageVerdicts, accept_change, judge_stages, trend_frame
 
 __all__ = [
+    "Explanation",
     "History",
     "Recommendations",
     "StageVerdicts",
     "accept_change",
+    "calibrate",
+    "cause_frame",
     "chunk_figures",
+    "explain_change",
+    "explain_regressions",
     "find_alerts",
     "judge_stages",
     "measure_run",
     "memory_samples",
+    "name_causes",
     "recommend",
+    "take_side",
     "trend_frame",
 ]

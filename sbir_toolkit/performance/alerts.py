@@ -8,10 +8,11 @@ alerts has no effect; whoever runs the pipeline writes and sends them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sbir_toolkit.params import Performance
+from sbir_toolkit.performance.causes import Explanation
 from sbir_toolkit.performance.regression import StageVerdicts
 
 _SEVERITIES = {"regression": "error", "suspect": "warning"}
@@ -59,6 +60,27 @@ def find_alerts(
         if row["change_share"] > least.get(row["verdict"], math.inf)
     ]
     return sorted(found, key=lambda alert: alert["severity"] != "error")
+
+
+def name_causes(
+    alerts: Sequence[dict[str, Any]], explained: Mapping[str, Explanation]
+) -> list[dict[str, Any]]:
+    """Add to each alert about a confirmed change of time what the change is made of."""
+    named = []
+    for alert in alerts:
+        kind, _, where = alert["id"].partition(":")
+        cause = explained.get(where.partition("/")[0])
+        if kind == "slowdown" and alert["severity"] == "error" and cause is not None:
+            named.append(
+                {
+                    **alert,
+                    "message": f"{alert['message']}. Why: {cause.sentence}",
+                    "metrics": {**alert["metrics"], "cause": cause.sentence},
+                }
+            )
+        else:
+            named.append(alert)
+    return named
 
 
 def _alert(identity: str, who: str, value: float, threshold: float, unit: str) -> dict[str, Any]:

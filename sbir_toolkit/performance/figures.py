@@ -30,6 +30,7 @@ CHUNK_COLUMNS = {
     "elapsed_s": "float64",
     "cpu_s": "float64",
 }
+_USED = ("user_s", "system_s", "minor_faults", "major_faults", "read_bytes", "written_bytes")
 _WORKED = ("done", "failed", "died", "running")
 _CLOCK_SLACK_S = 0.5
 
@@ -53,7 +54,7 @@ def measure_run(run: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> 
         the order of their starts.
     """
     events = list(events)
-    spans = _frame(events, "phase", ["stage", "phase", "started", "elapsed_s", "cpu_s", "rows"])
+    spans = _frame(events, "phase", ["stage", "phase", "started", "elapsed_s", "cpu_s", "rows", *_USED])
     samples = _frame(events, "sample", ["stage", "at", "memory_bytes"])
     worked = [
         (name, stage)
@@ -142,6 +143,7 @@ def _stage_row(name: str, stage: Mapping[str, Any]) -> dict[str, Any]:
         "peak_bytes": stage.get("peak_bytes"),
         "rows": rows,
         "rows_per_s": rows / elapsed_s if rows is not None and elapsed_s > 0 else None,
+        **{name: stage.get(name) for name in _USED},
     }
 
 
@@ -174,6 +176,7 @@ def _phase_rows(
                 "peak_bytes": _peak(samples, starts[0], ends.max()),
                 "rows": worked_on,
                 "rows_per_s": worked_on / elapsed_s if elapsed_s > 0 else None,
+                **{name: of_phase[name].sum(min_count=1) for name in _USED},
             }
         )
     return rows

@@ -101,6 +101,14 @@ class StageVerdicts:
         return found
 
     @property
+    def sentence(self) -> str:
+        """The whole in one sentence."""
+        counts = self.table["verdict"].value_counts()
+        told = [f"{counts[verdict]} {verdict}" for verdict in SEVERITY if verdict in counts]
+        first = self.regressions["sentence"].head(1).tolist() or ["No regression is confirmed"]
+        return f"{first[0]}. Of {len(self.table)} verdicts: {', '.join(told) or 'none'}."
+
+    @property
     def sentences(self) -> list[str]:
         """One sentence for each row, the worst first."""
         return self.table["sentence"].tolist()

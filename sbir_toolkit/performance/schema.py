@@ -58,7 +58,7 @@ STAGES = sa.Table(
     *_whole("peak_bytes", "read_bytes", "written_bytes", "rows_in", "rows_out"),
     *_number("rows_per_s"),
     *_text("reused_from", "reason", "outputs"),
-    *_number("user_s", "system_s", "waited_s"),
+    *_number("user_s", "system_s"),
     *_whole("minor_faults", "major_faults"),
 )
 PHASES = sa.Table(
@@ -89,7 +89,7 @@ ACCEPTED = sa.Table(
 ADDED: dict[int, dict[sa.Table, tuple[str, ...]]] = {
     2: {
         RUNS: ("machine", "params", "code_rooms", "calibration_s"),
-        STAGES: ("user_s", "system_s", "waited_s", "minor_faults", "major_faults"),
+        STAGES: ("user_s", "system_s", "minor_faults", "major_faults"),
         PHASES: ("user_s", "system_s", "minor_faults", "major_faults", "read_bytes", "written_bytes"),
     }
 }

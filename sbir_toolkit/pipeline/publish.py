@@ -13,7 +13,15 @@ from typing import Any
 
 import nbformat
 
-from sbir_toolkit.performance import History, find_alerts, judge_stages, measure_run
+from sbir_toolkit.performance import (
+    History,
+    calibrate,
+    explain_regressions,
+    find_alerts,
+    judge_stages,
+    measure_run,
+    name_causes,
+)
 from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_alerts
 from sbir_toolkit.pipeline.certificate import certify
 from sbir_toolkit.pipeline.decisions import log_decisions
@@ -120,6 +128,7 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
             "written_bytes": sum(facts["written_bytes"] for facts in ran),
         },
         metrics=collect_metrics(pipeline, state.folder),
+        calibration_s=(record.get("calibration_s") or calibrate()) / 2 + calibrate() / 2,
     )
     state.update(certificate=certify(pipeline, record))
     mark_reports(setup, state)
@@ -130,7 +139,13 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
     figures = measure_run(record, read_lines(state.folder.events))
     alerts = [*stage_alerts(stages), *gate_alerts(record["gates"])]
     verdicts = judge_stages(history, record, figures, params.performance)
-    alerts += find_alerts(record, verdicts, params.performance)
+    explained = explain_regressions(
+        history,
+        verdicts,
+        project=project.root,
+        rooms={stage.name: stage.rooms for stage in pipeline.stages},
+    )
+    alerts += name_causes(find_alerts(record, verdicts, params.performance), explained)
     settled = settle_alerts(alerts, earlier, pipeline, params.alerts, today=datetime.date.today())
     said = publish_alerts(state.folder, settled, params.alerts.sinks, record["status"])
     state.update(alerts=said, muted_alerts=settled.muted, resolved_alerts=settled.resolved)

@@ -47,7 +47,8 @@ class Outcome:
     message
         Its message, or how the process ended.
     figures
-        started, ended (seconds since the epoch), elapsed_s, cpu_s, peak_bytes, read_bytes, written_bytes.
+        started, ended (seconds since the epoch), elapsed_s, cpu_s, peak_bytes, read_bytes, written_bytes,
+        user_s, system_s, minor_faults, major_faults (of all processes that were waited for).
     """
 
     status: str
@@ -112,6 +113,7 @@ def run_notebook(stage: Stage, setup: Setup, run: RunFolder, stop: Event) -> Out
             "peak_bytes": child.sampler.peak_bytes_,
             "read_bytes": last.read_bytes,
             "written_bytes": last.written_bytes,
+            **child.reaped,
         },
     )
 
@@ -124,6 +126,7 @@ class _Child:
     sampler: TreeSampler
     ending: Literal["by itself", "stopped", "timeout"] = "by itself"
     reaped_cpu_s: float = 0.0
+    reaped: dict[str, float] = field(default_factory=dict)
 
     def watch(self, stop: Event, timeout_s: float, on_sample: Callable[[TreeUsage], None]) -> None:
         """Wait for the child to end; kill it and all below it when told to stop or when its time is up."""
@@ -147,6 +150,12 @@ class _Child:
         if pid:
             self.process.returncode = os.waitstatus_to_exitcode(status)
             self.reaped_cpu_s = usage.ru_utime + usage.ru_stime
+            self.reaped = {
+                "user_s": usage.ru_utime,
+                "system_s": usage.ru_stime,
+                "minor_faults": usage.ru_minflt,
+                "major_faults": usage.ru_majflt,
+            }
         return bool(pid)
 
 

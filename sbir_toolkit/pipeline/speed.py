@@ -1,14 +1,25 @@
-"""Speed from run to run, for the command line: the history as a table, and accepting a change."""
+"""Speed from run to run, for the command line: history, two runs side by side, accepting a change."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sbir_toolkit.errors import ParameterError, explain
-from sbir_toolkit.performance import History, StageVerdicts, accept_change, judge_stages, measure_run
+from sbir_toolkit.performance import (
+    Explanation,
+    History,
+    StageVerdicts,
+    accept_change,
+    explain_change,
+    judge_stages,
+    measure_run,
+    take_side,
+)
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
+from sbir_toolkit.pipeline.stages import load_pipeline
 from sbir_toolkit.storage import atomic_path, read_lines
 
 if TYPE_CHECKING:
@@ -56,6 +67,72 @@ def describe_history(project: Project, stage: str | None = None) -> str:
         lines += ["", f"verdicts on run {folders[0].run_id}:"]
         lines += [f"  {row.verdict:<12} {row.id:<34} {row.sentence}" for row in own.itertuples(index=False)]
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side.
+
+    Attributes
+    ----------
+    explained
+        What the change of each stage is made of.
+    verdicts
+        The rule's verdicts on the second run, from all that is known; two runs alone prove nothing.
+    """
+
+    before: str
+    after: str
+    explained: list[Explanation]
+    verdicts: StageVerdicts
+
+    @property
+    def has_regression(self) -> bool:
+        """Whether the second run confirmed a change for the worse."""
+        return len(self.verdicts.regressions) > 0
+
+    def __repr__(self) -> str:
+        lines = [f"{self.before} -> {self.after}", *(repr(told) for told in self.explained)]
+        if not self.explained:
+            lines.append("no stage worked in both runs")
+        return "\n".join([*lines, "", *self._judged()])
+
+    def to_markdown(self) -> str:
+        """Write a summary for a pull request."""
+        rows = [
+            f"| {told.stage} | {told.before_s:,.2f} | {told.after_s:,.2f} | "
+            f"{told.after_s / told.before_s - 1:+.0%} | {told.sentence.partition(': ')[2]} |"
+            for told in self.explained
+        ]
+        head = [
+            f"## Speed: {self.before} -> {self.after}",
+            "",
+            "| stage | before, s | after, s | change | why |",
+            "|---|---:|---:|---:|---|",
+        ]
+        return "\n".join([*head, *rows, "", *(f"- {line}" for line in self._judged())])
+
+    def _judged(self) -> list[str]:
+        found = self.verdicts.regressions["sentence"].tolist()
+        return [f"confirmed regression: {words}" for words in found] or ["no regression is confirmed"]
+
+
+def compare_runs(project: Project, before: RunFolder, after: RunFolder) -> Comparison:
+    """Compare two runs stage by stage and phase by phase."""
+    history = open_history(project)
+    sides = (
+        take_side(history, [before.run_id], before.run_id),
+        take_side(history, [after.run_id], after.run_id),
+    )
+    rooms = {
+        stage.name: stage.rooms for stage in load_pipeline(project.declaration, run_params(after)).stages
+    }
+    worked = [set(side.phases.index.get_level_values("stage")) for side in sides]
+    both = [name for name in read_run(after)["stages"] if name in worked[0] & worked[1]]
+    explained = [
+        explain_change(name, *sides, project=project.root, rooms=rooms.get(name, ())) for name in both
+    ]
+    return Comparison(before.run_id, after.run_id, explained, judge_run(project, after))
 
 
 def export_history(project: Project, stage: str | None, file: Path) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.params import Params
+from sbir_toolkit.performance import calibrate
 from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, status_of
 from sbir_toolkit.pipeline.keys import stage_key
 from sbir_toolkit.pipeline.plan import Plan, check_stage_names, make_plan
@@ -140,6 +141,7 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
         },
     )
     publish_index(setup.project)
+    state.update(calibration_s=calibrate())
     started = {"at": time.time(), "kind": "run", "stage": "", "prepared_s": clock.prepared_s}
     append_line(state.folder.events, started)
     conductor = Conductor(setup, state, order, say)

@@ -24,7 +24,10 @@ import pandas as pd
 from sbir_toolkit.reports.units import format_count
 from sbir_toolkit.storage import atomic_path, write_text
 
-_SHOWN_FIRST = ("company", "city", "state", "recipient_name", "recipient_city", "recipient_state")
+_SHOWN_FIRST = (
+    *("company", "city", "state", "company_city", "company_state"),
+    *("recipient_name", "recipient_city", "recipient_state"),
+)
 # What only names a row stands last.
 _NAMES = ("key",)
 _WIDTHS = {
@@ -187,12 +190,13 @@ def _make_workbook(sheet: pd.DataFrame, form: _Form) -> bytes:
         head.font = Font(bold=True)
         head.fill = PatternFill("solid", fgColor="FFF2CC" if name in form.to_fill_in else "E4E8ED")
         page.column_dimensions[get_column_letter(column)].width = _WIDTHS.get(name, 14)
+        layout = Alignment(vertical="top", wrap_text=name in _WIDTHS)
         for row, value in enumerate(sheet[name].tolist(), start=2):
-            cell = page.cell(row, column)
-            cell.alignment = Alignment(vertical="top", wrap_text=name in _WIDTHS)
-            if pd.notna(value):
-                cell.value = value
-            if isinstance(value, str) or pd.isna(value):
+            if pd.isna(value):
+                continue
+            cell = page.cell(row, column, value)
+            cell.alignment = layout
+            if isinstance(value, str):
                 cell.number_format = "@"
                 cell.data_type = "s" if value else cell.data_type
             else:

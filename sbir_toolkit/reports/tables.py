@@ -40,10 +40,10 @@ BADGES = {
     **dict.fromkeys(("pass", "done", "complete", "high"), "good"),
     **dict.fromkeys(("accept", "running", "reused", "info"), "known"),
     **dict.fromkeys(
-        ("warn", "warning", "review", "blocked", "interrupted", "medium"),
+        ("warn", "warning", "review", "blocked", "interrupted", "medium", "suspect"),
         "warn",
     ),
-    **dict.fromkeys(("fail", "failed", "died", "stopped", "critical", "error"), "bad"),
+    **dict.fromkeys(("fail", "failed", "died", "stopped", "critical", "error", "regression"), "bad"),
     **dict.fromkeys(("unknown", "reject", "pending", "skipped", "low"), "idle"),
 }
 _BADGE_COLUMNS = {"verdict", "decision", "status", "severity", "confidence"}
@@ -219,7 +219,7 @@ def _row_units(frame: pd.DataFrame) -> list[Unit]:
 
 
 def _number_unit(name: str, *, is_whole: bool) -> Unit:
-    if name in {"created", "started", "ended"}:
+    if name in {"created", "started", "ended", "since"}:
         return "moment"
     if name == "year" or name.endswith(("_year", "_id")):
         return "plain"

@@ -1,6 +1,7 @@
 """What comes in: the readers of award and recipient files, and the forms of what stands in them."""
 
 from sbir_toolkit.sources.awards import load_awards, read_awards
+from sbir_toolkit.sources.download import fetch_file
 from sbir_toolkit.sources.identifiers import (
     normalise_cage,
     normalise_contract,
@@ -14,6 +15,7 @@ from sbir_toolkit.sources.recipients import load_recipients, read_recipients, st
 
 __all__ = [
     "Loaded",
+    "fetch_file",
     "find_files",
     "load_awards",
     "load_recipients",

@@ -14,11 +14,8 @@ they don't depend on the order of the actions.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -29,14 +26,13 @@ from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.sources import values
 from sbir_toolkit.sources.batches import Batch, Fault, read_csv
-from sbir_toolkit.sources.digests import digest_rows
 from sbir_toolkit.sources.files import Part
 from sbir_toolkit.sources.formats import ACTION_FORMAT, Layout, plain_name
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
+from sbir_toolkit.sources.spills import Spill
 
 ROLLED_UP = "action counted with others of its recipient"
 
-_FILES = 64
 _MOST_USD = 1e14
 _ALL_FILES = "(all award archives)"
 _BUFFERED_ROWS = 400_000
@@ -95,67 +91,43 @@ def roll_up(parts: list[Part], limits: params.Limits) -> Iterator[Batch]:
     InputError
         When a file can't be read, or holds no actions.
     """
-    with tempfile.TemporaryDirectory(prefix="sbir-toolkit-") as folder, ExitStack() as stack:
-        files = _Files(Path(folder), stack)
+    with Spill(_PARTIAL, "key") as spill:
+        sums = _Sums(spill)
         ours = Layout(_COLUMNS, {name: at for at, name in enumerate(_COLUMNS)}, ())
         for part in parts:
             for batch in read_csv(part, ACTION_FORMAT, limits):
                 partial, faults, repaired = _sum_up(batch)
-                files.add(partial)
+                sums.add(partial)
                 _refuse_changes(batch.layout, part)
                 layout = dataclasses.replace(ours, assumptions=batch.layout.assumptions)
                 yield _no_rows(layout, (*batch.faults, *faults), batch.repaired + repaired, part.name)
-        files.close()
+        sums.write()
         row = 1
-        for table in files.read():
+        for partials in spill.read():
+            table = _condense(partials)
             recipients = _recipients(table)
             yield _rows(recipients, ours, row, int(pc.sum(table["actions"]).as_py()))
             row += recipients.num_rows
 
 
-class _Files:
-    """Partial sums, cast into files by the recipient's digest."""
+class _Sums:
+    """Partial sums; they are summed up further and written when enough of them have come together."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._paths = [folder / f"{at:02}.arrow" for at in range(_FILES)]
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._writers = [
-            stack.enter_context(pa.ipc.new_file(str(path), _PARTIAL, options=options)) for path in self._paths
-        ]
+    def __init__(self, spill: Spill) -> None:
+        self._spill = spill
         self._waiting: list[pa.Table] = []
 
     def add(self, partial: pa.Table) -> None:
-        """Take partial sums; they are written when enough of them have come together."""
+        """Take partial sums."""
         self._waiting.append(partial)
         if sum(table.num_rows for table in self._waiting) > _BUFFERED_ROWS:
-            self._spill()
+            self.write()
 
-    def close(self) -> None:
-        """Write what is left."""
-        self._spill()
-        for writer in self._writers:
-            writer.close()
-
-    def read(self) -> Iterator[pa.Table]:
-        """Give one file after the other."""
-        for path in self._paths:
-            with pa.OSFile(str(path)) as stored, pa.ipc.open_file(stored) as file:
-                table = file.read_all()
-            path.unlink()
-            if table.num_rows:
-                yield _condense(table)
-
-    def _spill(self) -> None:
-        if not self._waiting:
-            return
-        table = _condense(pa.concat_tables(self._waiting))
-        self._waiting = []
-        owners = digest_rows([table["key"].combine_chunks()]) % np.uint64(_FILES)
-        order = np.argsort(owners, kind="stable")
-        table = table.take(pa.array(order))
-        borders = np.searchsorted(owners[order], np.arange(_FILES + 1))
-        for writer, first, stop in zip(self._writers, borders[:-1], borders[1:], strict=True):
-            writer.write_table(table.slice(int(first), int(stop - first)))
+    def write(self) -> None:
+        """Write what is there."""
+        if self._waiting:
+            self._spill.add(_condense(pa.concat_tables(self._waiting)))
+            self._waiting = []
 
 
 def _sum_up(batch: Batch) -> tuple[pa.Table, list[Fault], Counter[str]]:

@@ -1,4 +1,4 @@
-"""SBIR/STTR awards: the bulk CSV file of SBIR.gov, in any of its editions.
+"""SBIR/STTR awards: the bulk CSV file of SBIR.gov, in any of its editions, or its interface's JSON.
 
 The file has no id and no natural key: tracking numbers repeat over phases and agencies, and a few records
 stand there twice. So an award's id is a digest of the fields that say which award it is, numbered where they
@@ -40,6 +40,22 @@ _READERS = {
     "uei": (normalise_uei, "uei_invalid"),
     "duns": (normalise_duns, "duns_invalid"),
     "zip5": (normalise_zip5, "zip_unreadable"),
+}
+_AGENCIES = {
+    "USDA": "Department of Agriculture",
+    "DOC": "Department of Commerce",
+    "DOD": "Department of Defense",
+    "DOW": "Department of Defense",
+    "ED": "Department of Education",
+    "DOE": "Department of Energy",
+    "HHS": "Department of Health and Human Services",
+    "DHS": "Department of Homeland Security",
+    "DOI": "Department of the Interior",
+    "DOT": "Department of Transportation",
+    "EPA": "Environmental Protection Agency",
+    "NASA": "National Aeronautics and Space Administration",
+    "NSF": "National Science Foundation",
+    "NRC": "Nuclear Regulatory Commission",
 }
 _FLAGS = ("is_hubzone", "is_disadvantaged", "is_woman_owned")
 
@@ -141,6 +157,10 @@ def _read(column: str, text: pa.Array) -> tuple[pa.Array, Counter[str]]:
     if column in _FLAGS:
         unknown: int = pc.sum(values.is_unknown_flag(text)).as_py() or 0
         return values.read_flags(text), Counter(flag_unreadable=unknown)
+    if column == "agency":
+        return values.map_distinct(
+            text, lambda name: _AGENCIES.get(name.upper(), name), pa.string()
+        ), Counter()
     if column == "state":
         return normalise_state(text), Counter()
     if column not in _READERS:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 _SEPARATOR = "\x1f"
 _HEX_DIGITS = 16
-_SLOT_BITS = 24
+_FIRST_SLOTS, _MOST_SLOTS = 1 << 18, 1 << 26
+_SLOTS_PER_DIGEST = 8
 
 
 def digest_rows(columns: list[pa.Array]) -> NDArray[np.uint64]:
@@ -116,7 +117,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._levels: list[NDArray[np.uint64]] = []
-        self._is_taken = np.zeros(1 << _SLOT_BITS, dtype=bool)
+        self._is_taken = np.zeros(_FIRST_SLOTS, dtype=bool)
 
     def count(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Count for each digest the equal ones before it, in this call and in earlier ones.
@@ -137,13 +138,15 @@ class Seen:
         return counts
 
     def _has_repeats(self, ordered: NDArray[np.uint64]) -> bool:
-        slots = (ordered >> np.uint64(64 - _SLOT_BITS)).astype(np.int64)
-        suspects = ordered[self._is_taken[slots]]
-        self._is_taken[slots] = True
+        suspects = ordered[self._is_taken[self._slots(ordered)]]
         return bool((ordered[1:] == ordered[:-1]).any()) or any(
             (np.take(level, np.searchsorted(level, suspects), mode="clip") == suspects).any()
             for level in self._levels
         )
+
+    def _slots(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
+        bits = len(self._is_taken).bit_length() - 1
+        return (digests >> np.uint64(64 - bits)).astype(np.int64)
 
     def _count(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
         order = np.argsort(digests, kind="stable")
@@ -166,6 +169,13 @@ class Seen:
         while len(self._levels) > 1 and len(self._levels[-2]) <= 2 * len(self._levels[-1]):
             last = self._levels.pop()
             self._levels[-1] = np.sort(np.concatenate((self._levels[-1], last)))
+        wanted = _SLOTS_PER_DIGEST * sum(map(len, self._levels))
+        if len(self._is_taken) < min(wanted, _MOST_SLOTS):
+            self._is_taken = np.zeros(min(1 << wanted.bit_length(), _MOST_SLOTS), dtype=bool)
+            for level in self._levels:
+                self._is_taken[self._slots(level)] = True
+        else:
+            self._is_taken[self._slots(ordered)] = True
 
 
 def _uuid(key: str) -> str:

@@ -19,11 +19,12 @@ from sbir_toolkit.sources.copy_text import read_copy_text
 from sbir_toolkit.sources.dumps import DumpedTable, find_table, read_contents
 from sbir_toolkit.sources.files import Part, list_members, open_stream
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT, Format
+from sbir_toolkit.sources.json_text import read_json_records
 from sbir_toolkit.sources.recognition import CONTENTS, Look, recognise, recognise_text
 from sbir_toolkit.sources.sam import read_sam
 
 _RECIPIENT_TABLES = ("recipient_lookup", "duns")
-_TABLE_SUFFIXES = (".csv", ".csv.gz", ".dat", ".dat.gz", ".txt", ".tsv")
+_TABLE_SUFFIXES = (".csv", ".csv.gz", ".dat", ".dat.gz", ".txt", ".tsv", ".json", ".jsonl")
 _SPREADSHEET = "[Content_Types].xml"
 _LARGEST_CONTENTS = 1 << 28  # bytes; USAspending's is half a megabyte
 
@@ -63,6 +64,8 @@ def read_input(
             batches = _read_copy(part, form, limits, source)
         elif look == "sam":
             batches = _read_sam(part, form, limits)
+        elif look == "json":
+            batches = _read_json(part, form, limits)
         elif part not in archives:
             batches = read_csv(part, form, limits)
         else:
@@ -109,6 +112,11 @@ def _find_parts(path: Path, source: params.Source) -> list[tuple[Part, Look]]:
 def _name(batches: Iterator[Batch], part: Part) -> Iterator[Batch]:
     for batch in batches:
         yield dataclasses.replace(batch, file=batch.file or part.name)
+
+
+def _read_json(part: Part, form: Format, limits: params.Limits) -> Iterator[Batch]:
+    with open_stream(part) as stream:
+        yield from read_json_records(stream, form, limits, where=part)
 
 
 def _read_sam(part: Part, form: Format, limits: params.Limits) -> Iterator[Batch]:

@@ -9,6 +9,7 @@ whatever the batches were.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import html
 import itertools
 import os
@@ -33,6 +34,8 @@ from sbir_toolkit.sources.inputs import read_input
 from sbir_toolkit.sources.values import clean_text
 from sbir_toolkit.storage import ParquetWriter, parquet_writer
 from sbir_toolkit.tables import Table
+
+COMBINED = "the same as another one in these files"
 
 Check = tuple[str, pa.Array, str]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -128,7 +131,9 @@ class Kind:
 
     `start` gives a fresh normaliser for a file; one that counts repeats remembers what it saw. The values of
     the columns in `repeating` come again and again, so they are stored as numbers into a list of them; those
-    in `random` don't get smaller by compression. `group_rows` are written, and held in memory, at once.
+    in `random` don't get smaller by compression. `group_rows` are written, and held in memory, at once. Where
+    several files are put together, `start_several` gives the normaliser and `combine` makes one row of those
+    that are the same.
     """
 
     form: Format
@@ -138,6 +143,8 @@ class Kind:
     repeating: list[str]
     random: list[str]
     group_rows: int
+    start_several: Callable[[], Callable[[Batch], Normalised]] | None = None
+    combine: Callable[[Iterator[pa.Table]], Iterator[pa.Table]] | None = None
 
 
 def load(paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
@@ -332,6 +339,11 @@ class _Tally:
                 )
             )
 
+    def combine(self, rows: int) -> None:
+        """Count rows that turned out to be the same as others, in the files together."""
+        self._rows -= rows
+        self._merged.update({COMBINED: rows} if rows else {})
+
     def refuse_nothing(self) -> None:
         """Refuse a file that turned out to have no record."""
         if not self._records:
@@ -386,7 +398,32 @@ def _stream(
     paths: tuple[Path, ...], limits: params.Limits, kind: Kind, tally: _Tally, source: params.Source
 ) -> Iterator[Normalised]:
     """Read and normalise batch by batch, each in a thread of its own."""
-    yield from _run_ahead(_normalise(_run_ahead(_read(paths, limits, kind, source)), kind, tally))
+    is_several = len(paths) > 1 and kind.combine is not None
+    start = kind.start_several if is_several and kind.start_several else kind.start
+    parts = _run_ahead(_normalise(_run_ahead(_read(paths, limits, kind, source)), start, tally))
+    yield from _combine(parts, kind, tally) if is_several else parts
+
+
+def _combine(parts: Iterator[Normalised], kind: Kind, tally: _Tally) -> Iterator[Normalised]:
+    """Put the rows of several files together; what isn't rows goes on as it comes."""
+    assert kind.combine is not None
+    taken: list[Normalised] = []
+
+    def tables() -> Iterator[pa.Table]:
+        for part in parts:
+            taken.append(part)
+            yield part.table
+
+    before, after = 0, 0
+    for table in kind.combine(tables()):
+        after += table.num_rows
+        if taken:
+            part = taken.pop()
+            before += part.table.num_rows
+            yield dataclasses.replace(part, table=table)
+        else:
+            yield Normalised(table, [], Counter())
+    tally.combine(before - after)
 
 
 def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
@@ -411,8 +448,10 @@ def _read(
         yield batch
 
 
-def _normalise(batches: Iterator[Batch], kind: Kind, tally: _Tally) -> Iterator[Normalised]:
-    normalise = kind.start()
+def _normalise(
+    batches: Iterator[Batch], start: Callable[[], Callable[[Batch], Normalised]], tally: _Tally
+) -> Iterator[Normalised]:
+    normalise = start()
     for batch in batches:
         with phase("normalise", rows=len(batch.rows)):
             part = normalise(batch)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from sbir_toolkit import params, tables
 from sbir_toolkit.sources import loading, values
 from sbir_toolkit.sources.batches import Batch
+from sbir_toolkit.sources.combining import combine
 from sbir_toolkit.sources.digests import Seen, derive_recipient_ids, digest_rows
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
@@ -119,18 +120,21 @@ def read_recipients(
 class _RecipientNormaliser:
     """Turns batches of one file into rows of the table of recipients."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_repeats: bool = False) -> None:
         self._ids = Seen()
+        self._keeps_repeats = keeps_repeats
 
     def __call__(self, batch: Batch) -> Normalised:
         batch, faults = loading.set_aside(batch, _check(batch))
         repaired: Counter[str] = Counter()
         columns = loading.read_columns(batch, RECIPIENT_FORMAT, _read, repaired)
         columns["recipient_id"] = _complete_ids(columns)
-        is_repeat = self._ids.count(digest_rows([columns["recipient_id"]])) > 0
         table = pa.table(
             {name: columns[name] for name in tables.RECIPIENTS.names}, schema=tables.RECIPIENTS.arrow_schema
         )
+        if self._keeps_repeats:
+            return Normalised(table, faults, +repaired)
+        is_repeat = self._ids.count(digest_rows([columns["recipient_id"]])) > 0
         merged = Counter({batch.repeats: int(is_repeat.sum())} if batch.repeats else {})
         if is_repeat.any() and not merged:
             ids = columns["recipient_id"]
@@ -233,4 +237,6 @@ _KIND = loading.Kind(
     repeating=["city", "state", "zip5", "country", "source"],
     random=["recipient_id", "uei", "duns"],
     group_rows=65_536,
+    start_several=functools.partial(_RecipientNormaliser, keeps_repeats=True),
+    combine=combine,
 )

@@ -16,9 +16,10 @@ from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.sources.dumps import MAGIC
 from sbir_toolkit.sources.files import Part, check_file, open_stream
 from sbir_toolkit.sources.formats import AWARD_FORMAT, RECIPIENT_FORMAT, plain_name
+from sbir_toolkit.sources.json_text import is_json
 from sbir_toolkit.sources.sam import is_extract
 
-Look = Literal["csv", "parquet", "zip", "dump", "copy text", "sam", "actions"]
+Look = Literal["csv", "parquet", "zip", "dump", "copy text", "sam", "actions", "json"]
 
 CONTENTS = "toc.dat"
 
@@ -88,6 +89,8 @@ def recognise_text(part: Part, *, is_header_told: bool = False) -> Look:
         raise _foreign(part, "a web page: the download failed, look at it in a browser")
     if is_extract(head):
         return "sam"
+    if is_json(head):
+        return "json"
     if _is_copy_text(head, is_header_told):
         return "copy text"
     header = {plain_name(name) for name in _first_line(head).split(",")}
@@ -126,7 +129,7 @@ def _foreign(part: Part, what: str) -> InputError:
         explain(
             "the file holds no table that can be read",
             where=part,
-            expected="CSV, Parquet, an extract of SAM.gov, a zip archive of them, or a PostgreSQL dump",
+            expected="CSV, JSON, Parquet, an extract of SAM.gov, a zip archive of them, or a PostgreSQL dump",
             got=kind,
             todo=todo,
         )

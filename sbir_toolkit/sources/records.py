@@ -145,8 +145,9 @@ class RecordReader:
                 return None
             stops = np.append(stops, len(data))
         size = int(stops[-1]) if len(stops) else 0
+        text = data[:size]
         if len(data) - size > RECORD_BYTES or not _is_regular(
-            data[:size], codes, quotes[: np.searchsorted(quotes, size)]
+            text, codes, quotes[: np.searchsorted(quotes, size)]
         ):
             return None
         starts = np.concatenate(([0], stops))[:-1]
@@ -156,7 +157,7 @@ class RecordReader:
         lines = self._line + np.concatenate(([0], ending + 1))[: len(starts)]
         is_record = ends > starts
         block = Block(
-            data[:size],
+            text,
             starts[is_record],
             ends[is_record],
             self._row + np.arange(int(is_record.sum())),

@@ -61,3 +61,15 @@ def test_a_change_is_accepted(project: Project, capsys: pytest.CaptureFixture[st
     assert main(["history", "match"]) == 0
     assert "slowdown:match " in capsys.readouterr().out
     assert History(project.history).accepted()["why"].tolist() == ["checks added"]
+
+
+def test_two_runs_are_compared(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stage's change is split and nothing is invented; in CI a confirmed regression ends with 4."""
+    assert main(["compare", "r000", "r013"]) == 0
+    said = capsys.readouterr().out
+    assert "not identifiable" in said
+    assert "confirmed regression: match: slower by 30% since run r008" in said
+    assert main(["compare", "r000", "r013", "--ci"]) == 4
+    assert "| match | 10.00 | 13.00 | +30% |" in capsys.readouterr().out
+    assert main(["compare", "r000", "r007", "--ci"]) == 0
+    assert "no regression is confirmed" in capsys.readouterr().out

@@ -39,3 +39,15 @@ def test_repeats_are_counted_over_all_calls(calls: list[list[int]]) -> None:
             expected.append(before[value])
             before[value] += 1
         assert seen.count(np.array(call, dtype=np.uint64)).tolist() == expected
+
+
+def test_repeats_are_found_among_many() -> None:
+    """Of a million digests, in calls of all sizes, each that came before is counted, and no other."""
+    seen, random = Seen(), np.random.default_rng(0)
+    digests = random.integers(0, 1 << 63, 1_000_000, dtype=np.uint64) * np.uint64(2)
+    digests[999_000:] = digests[:1_000]
+    digests[500_000:500_010] = digests[499_990:500_000]
+    parts = np.split(digests, [1, 1, 5_000, 400_000, 500_005, 900_000])
+    counts = np.concatenate([seen.count(part) for part in parts])
+    assert np.flatnonzero(counts).tolist() == [*range(500_000, 500_010), *range(999_000, 1_000_000)]
+    assert counts.max() == 1

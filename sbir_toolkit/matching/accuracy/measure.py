@@ -77,7 +77,7 @@ def measure_accuracy(
     with phase("accuracy_estimates"):
         estimates = Estimates(confidence)
         add_hidden(estimates, hidden)
-        wanted = companies["company_id"].isin(set(by_name["company_id"]))
+        wanted = pd.Index(by_name["company_id"]).get_indexer(companies["company_id"]) >= 0
         older = pd.concat([hidden, trials["older"]])
         add_reweighted(estimates, older, year_strata(companies.loc[wanted, "last_award_year"]))
         _add_false_links(estimates, trials)

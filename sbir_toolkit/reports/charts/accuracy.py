@@ -66,7 +66,8 @@ def threshold_curves(
         grid(axes, "y")
         axes.yaxis.set_major_formatter(share_axis())
         legend_above(axes, 2)
-    lower.set_ylim(bottom=0)
+    # A line of zeros must still be seen.
+    lower.set_ylim(bottom=-0.03 * lower.get_ylim()[1])
     upper.set_ylabel("share of links, of companies")
     lower.set_ylabel("share falsely linked")
     lower.set_xticks(place, [f"{threshold:g}" for threshold in known["threshold"]])

@@ -1,0 +1,40 @@
+"""Commands about the official files: fetch them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    added = add_command(commands, "fetch", fetch)
+    added.add_argument("what", choices=["awards", "recipients"], help="which file")
+    added.add_argument(
+        "params", nargs="?", default="params/full.yml", help="parameters file (default: %(default)s)"
+    )
+    add_overrides(added)
+
+
+def fetch(options: argparse.Namespace) -> int:
+    """Fetch an official file: resumed where it stopped, only if there is a newer one, with its digest."""
+    from sbir_toolkit.params import load_params
+    from sbir_toolkit.pipeline.project import find_params_file, find_project
+    from sbir_toolkit.sources import fetch_file
+
+    project = find_project(options.outputs)
+    params = load_params(find_params_file(project, options.params), options.set)
+    url = str(params.lookup(f"fetch.{options.what}"))
+    named = params.lookup(f"{options.what}.path")
+    name = PurePosixPath(urlsplit(url).path).name
+    path = project.root / (named if isinstance(named, str) else f"data/{name}")
+    print(fetch_file(url, path, params.fetch, say=_say))
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
