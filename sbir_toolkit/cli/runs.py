@@ -40,6 +40,8 @@ def add_commands(commands: Commands) -> None:
     add_command(commands, "runs", runs)
     add_run(add_command(commands, "report", report))
     add_run(add_command(commands, "open", open_report))
+    added = add_command(commands, "drill", drill)
+    added.add_argument("fault", nargs="*", help="what to break (default: one after the other, everything)")
     add_command(commands, "doctor", doctor)
 
 
@@ -132,6 +134,19 @@ def open_report(options: argparse.Namespace) -> int:
     page = open_run(find_project(options.outputs), options.run).path / "index.html"
     print(page)
     return 0 if webbrowser.open(page.as_uri()) else 1
+
+
+def drill(options: argparse.Namespace) -> int:
+    """Break runs on purpose and show that they recover."""
+    from sbir_toolkit.pipeline.drill import run_drills
+    from sbir_toolkit.pipeline.project import find_project
+
+    recovered = []
+    for outcome in run_drills(find_project(options.outputs), options.fault):
+        print(outcome, flush=True)
+        recovered.append(outcome.is_recovered)
+    print(f"{sum(recovered)} of {len(recovered)} recovered")
+    return 0 if all(recovered) else 1
 
 
 def doctor(options: argparse.Namespace) -> int:

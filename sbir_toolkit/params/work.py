@@ -24,6 +24,10 @@ class Source(Section):
         None,
         description="File, relative to the project, or a list; the first ones count more. Null: synthetic.",
     )
+    columns: dict[str, str | tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="What CSV, JSON or Parquet calls columns, such as {company: Firm Name}; or lists.",
+    )
     table: str | None = Field(
         None, description="Table of a PostgreSQL dump; null: recipient_lookup, or else duns."
     )

@@ -87,7 +87,7 @@ def estimate_spread(values: Sequence[float]) -> float:
     Examples
     --------
     >>> round(estimate_spread([1, 2, 3, 4, 5, 6, 7, 8, 9, 1000]), 2)
-    4.66
+    3.22
     """
     n = len(values)
     if n < 2:

@@ -9,10 +9,10 @@ never by position, each under any of its known names, in any spelling of case, b
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.errors import InputError, ParameterError, explain
 
 NULL_TOKENS = (
     *("", "n/a", "na", "none", "null", "nan", "#n/a", "tbd", "-", "() -", "not available"),
@@ -40,6 +40,8 @@ class Format:
         Beginnings of the names of columns about persons, which are left out on purpose.
     needs_all
         Whether the columns that aren't ours are read too, because they tell records that repeat.
+    stated
+        Names that the parameters give to columns of ours, in plain spelling; one of them must be there.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Format:
     required: tuple[str, ...]
     personal: tuple[str, ...] = ()
     needs_all: bool = False
+    stated: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,40 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", " ", name.casefold()).strip()
 
 
+def state_columns(form: Format, columns: Mapping[str, str | Sequence[str]]) -> Format:
+    """Give a format whose columns also go by the names that the parameters give them.
+
+    Parameters
+    ----------
+    form
+        What columns there can be.
+    columns
+        For columns of ours the name in the file, or several.
+
+    Raises
+    ------
+    ParameterError
+        When one is no column of ours.
+    """
+    unknown = [column for column in columns if column not in form.aliases]
+    if unknown:
+        raise ParameterError(
+            explain(
+                f"{form.name} have no column '{unknown[0]}'",
+                where="columns, in the parameters of this input",
+                expected=", ".join(form.aliases),
+                got=unknown[0],
+                todo="name the column of the toolkit first, then the file's: {company: Firm Name}",
+            )
+        )
+    stated = {
+        column: tuple(plain_name(name) for name in ([names] if isinstance(names, str) else names))
+        for column, names in columns.items()
+    }
+    aliases = {column: (*stated.get(column, ()), *names) for column, names in form.aliases.items()}
+    return replace(form, aliases=aliases, stated=stated)
+
+
 def find_columns(header: Sequence[str], form: Format, where: object) -> Layout:
     """Find each column of ours in a file's header.
 
@@ -225,6 +262,17 @@ def find_columns(header: Sequence[str], form: Format, where: object) -> Layout:
                 )
             )
         positions[column] = plain.index(name)
+    for column, names in form.stated.items():
+        if not set(names) & set(plain):
+            raise InputError(
+                explain(
+                    f"the file has no column that the parameters name for {column}",
+                    where=f"{where}, line 1",
+                    expected=" or ".join(names),
+                    got=_cut(", ".join(header)),
+                    todo="mend `columns` in the parameters of this input",
+                )
+            )
     _refuse_missing(header, form, positions, where)
     return Layout(tuple(header), positions, tuple(_assume(header, plain, form, positions)))
 
@@ -240,10 +288,14 @@ def _refuse_missing(header: Sequence[str], form: Format, positions: dict[str, in
             f"this is no file of {form.name}: it has no column for {', '.join(missing)}",
             where=f"{where}, line 1",
             expected=f"a header with columns for {wanted}",
-            got=got if len(got) <= 300 else got[:297] + "...",
+            got=_cut(got),
             todo=_guess(header, form),
         )
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 300 else text[:297] + "..."
 
 
 def _guess(header: Sequence[str], form: Format) -> str:

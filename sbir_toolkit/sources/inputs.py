@@ -18,7 +18,7 @@ from sbir_toolkit.sources.batches import Batch, read_csv, read_parquet
 from sbir_toolkit.sources.copy_text import read_copy_text
 from sbir_toolkit.sources.dumps import DumpedTable, find_table, read_contents
 from sbir_toolkit.sources.files import Part, list_members, open_stream
-from sbir_toolkit.sources.formats import RECIPIENT_FORMAT, Format
+from sbir_toolkit.sources.formats import RECIPIENT_FORMAT, Format, state_columns
 from sbir_toolkit.sources.json_text import read_json_records
 from sbir_toolkit.sources.recognition import CONTENTS, Look, recognise, recognise_text
 from sbir_toolkit.sources.sam import read_sam
@@ -56,18 +56,19 @@ def read_input(
         When one can't be read, or isn't what it should be.
     """
     parts = [part for path in paths for part in _find_parts(path, source)]
+    stated = state_columns(form, source.columns)
     archives = [part for part, look in parts if look == "actions" and form is RECIPIENT_FORMAT]
     for part, look in parts:
         if look == "parquet":
-            batches = read_parquet(part.path, form, limits)
+            batches = read_parquet(part.path, stated, limits)
         elif look in ("copy text", "dump"):
             batches = _read_copy(part, form, limits, source)
         elif look == "sam":
             batches = _read_sam(part, form, limits)
         elif look == "json":
-            batches = _read_json(part, form, limits)
+            batches = _read_json(part, stated, limits)
         elif part not in archives:
-            batches = read_csv(part, form, limits)
+            batches = read_csv(part, stated, limits)
         else:
             batches = roll_up(archives, limits) if part == archives[0] else iter(())
         yield from _name(batches, part)

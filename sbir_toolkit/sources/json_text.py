@@ -143,8 +143,8 @@ class _Reader:
             self._set_aside(stop, NO_OBJECT)
             return None
         self._row += 1
-        value = {_plain(key): item for key, item in value.items()}
-        record = _Record(value, self._text[self._at : stop], self._row, self._line)
+        values = {_plain(key): item for key, item in value.items()}
+        record = _Record(values, self._text[self._at : stop], self._row, self._line)
         self._drop(stop)
         return record
 

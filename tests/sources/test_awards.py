@@ -160,7 +160,8 @@ def test_editions_and_spellings_of_the_header(write_awards: WriteAwards) -> None
         {"agency": "NASA", "award_year": "2020", "firm": "B", "award_amount": "5"}, header=snake
     )
     frame, _ = read_awards(path)
-    assert frame.loc[0, ["company", "agency", "award_usd"]].tolist() == ["B", "NASA", 5.0]
+    nasa = "National Aeronautics and Space Administration"
+    assert frame.loc[0, ["company", "agency", "award_usd"]].tolist() == ["B", nasa, 5.0]
 
 
 def test_what_is_ignored_is_stated(write_awards: WriteAwards, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sbir_toolkit import tables
-from sbir_toolkit.errors import InputError
+from sbir_toolkit.errors import InputError, ParameterError
+from sbir_toolkit.params import Source
+from sbir_toolkit.sources import read_awards
 from sbir_toolkit.sources.formats import AWARD_FORMAT, RECIPIENT_FORMAT, find_columns, plain_name
 from tests.sources.conftest import AWARD_HEADER
 
@@ -51,3 +53,16 @@ def test_unused_columns_may_repeat() -> None:
     assert set(find_columns(header, AWARD_FORMAT, PATH).positions) == {"company", "agency", "award_year"}
     with pytest.raises(InputError, match="column 2 and 4"):
         find_columns([*header[:3], "AGENCY"], AWARD_FORMAT, PATH)
+
+
+def test_the_parameters_can_name_the_columns(tmp_path: Path) -> None:
+    """A name in the parameters goes before the known ones; several are tried; a wrong one is refused."""
+    (tmp_path / "a.csv").write_text("Firma,Behörde,Jahr,agency\nA,NSF,2020,NASA\n", "utf-8")
+    columns = {"company": "Firma", "agency": ["Amt", "Behörde"], "award_year": "JAHR"}
+    frame, _ = read_awards(tmp_path / "a.csv", Source(columns=columns))
+    found = frame[["company", "agency", "award_year"]].to_numpy().tolist()
+    assert found == [["A", "National Science Foundation", 2020]]
+    with pytest.raises(InputError, match="no column that the parameters name for city"):
+        read_awards(tmp_path / "a.csv", Source(columns={**columns, "city": "Ort"}))
+    with pytest.raises(ParameterError, match="SBIR awards have no column 'firm'"):
+        read_awards(tmp_path / "a.csv", Source(columns={"firm": "Firma"}))

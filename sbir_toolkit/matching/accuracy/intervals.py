@@ -63,7 +63,7 @@ def capture_recapture(
     Examples
     --------
     >>> [round(number) for number in capture_recapture(200, 150, 100, 0.95)]
-    [299, 281, 326]
+    [300, 281, 331]
     """
     if both == 0:
         return None

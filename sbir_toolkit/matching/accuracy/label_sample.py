@@ -64,7 +64,7 @@ def share_out(sizes: Ints, total: int) -> Ints:
     Examples
     --------
     >>> share_out(np.array([2, 100, 900]), 42).tolist()
-    [2, 10, 30]
+    [1, 10, 31]
     """
     most = np.minimum(sizes, total)
     stratum = np.repeat(np.arange(len(sizes)), most)

@@ -31,7 +31,7 @@ def make_key(company_id: str, recipient_id: str) -> str:
     Examples
     --------
     >>> make_key("0123456789abcdef", "r-1")
-    'pair-0123456789abcdef-4b84bd37-0ccb'
+    'pair-0123456789abcdef-a5fa777a-1da7'
     """
     other = hashlib.sha256(recipient_id.encode()).hexdigest()[:8]
     return f"pair-{company_id}-{other}-{_check(company_id, other)}"
