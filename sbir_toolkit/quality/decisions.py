@@ -26,6 +26,7 @@ _CONSEQUENCES = {
     "block": "stages that ask for this gate don't run",
     "stop": "the run stops",
 }
+ACTIONS = tuple(_CONSEQUENCES)
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,11 @@ def decide(report: GateReport) -> Decision:
     """
     rows = report.table.astype(object).where(report.table.notna(), None).to_dict("records")
     actions = {str(row["gate"]): str(row["action"]) for row in rows}
-    overall = max(actions.values(), key=list(_CONSEQUENCES).index, default="continue")
-    sentences = tuple(_say(row) for row in rows if row["verdict"] != "pass")
+    overall = max(actions.values(), key=ACTIONS.index, default="continue")
+    sentences = tuple(_say(row) for row in rows if row["verdict"] in {"fail", "warn"})
+    undecided = ", ".join(str(row["gate"]) for row in rows if row["verdict"] == "unknown")
+    if undecided:
+        sentences += (f"No verdict yet, for want of accepted runs to compare with: {undecided}.",)
     if not sentences:
         sentences = (
             f"All {len(rows)} gates passed; the run goes on." if rows else "No gate is set; the run goes on.",

@@ -35,6 +35,8 @@ def write_exactly(value: float, unit: str) -> str:
 
 def write_end(value: float, unit: str) -> str:
     """Write an end of a band, which is an estimate and needs few digits."""
+    if unit == "count":
+        return f"{value:,.0f}"
     return _with_digits(value, unit, 4)
 
 
