@@ -21,7 +21,7 @@ import pytest
 
 from sbir_toolkit.errors import InputError
 from sbir_toolkit.params import Limits, Source
-from sbir_toolkit.sources import load_awards, load_recipients
+from sbir_toolkit.sources import find_files, load_awards, load_recipients
 
 HEADER = b"Company,Agency,Award Year\n"
 ROW = b"A,B,2016\n"
@@ -203,6 +203,9 @@ def test_what_is_no_readable_file(tmp_path: Path, kind: str, monkeypatch: pytest
     with pytest.raises(InputError, match=said) as caught:
         load_awards(path, tmp_path / "out", Limits())
     assert str(path) in str(caught.value)
+    if said == "no ordinary file":
+        with pytest.raises(InputError, match=said):
+            find_files(path, Source())
 
 
 def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
