@@ -203,11 +203,10 @@ def _limits_of(gate: Any, limit: Gate | None) -> Gate | None:
     if any(mark is not None for mark in own):
         return limit
     low, high = (None if pd.isna(end) else float(end) for end in (gate.band_low, gate.band_high))
-    return (
-        None
-        if low is None and high is None
-        else limit.model_copy(update={"warn_below": low, "warn_above": high})
-    )
+    if low is None and high is None:
+        return None
+    kind = "fail" if gate.verdict == "fail" else "warn"
+    return limit.model_copy(update={f"{kind}_below": low, f"{kind}_above": high})
 
 
 def _gates_title(gates: pd.DataFrame) -> str:
