@@ -7,7 +7,7 @@ PEERS := floor sql trigrams splink_recipe token_set
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling rules format lock lock-peers clean $(PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling rules trials format lock lock-peers clean $(PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ types: $(READY)  ## Check types
 
 bench: $(READY) peer-floor  ## Measure the matcher and the whole pipeline at full size beside their floor, and how right they are
 	$(BIN)/python -m benchmarks.match_full_size $(BENCH)
+
+trials: $(READY)  ## Try the quality gates on simulated histories and on bad months (takes about two minutes)
+	$(BIN)/python -m benchmarks.gate_histories
+	$(BIN)/python -m benchmarks.bad_months
 
 bench-peers: $(READY)  ## Measure the matcher beside other tools, on the same files, judged by the same code
 	-$(MAKE) --keep-going $(PEERS:%=peer-%)

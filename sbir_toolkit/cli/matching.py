@@ -33,6 +33,12 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("out", help="the folder to write to")
     added.add_argument("--awards", type=int, required=True, metavar="N", help="award records")
     added.add_argument("--recipients", type=int, required=True, metavar="M", help="recipients")
+    added.add_argument(
+        "--form",
+        choices=["csv", "parquet", "dump", "sam"],
+        default="csv",
+        help="how the recipients are written: dump is USAspending's database, sam is SAM.gov's extract",
+    )
     added.add_argument("--seed", type=int, default=20_261_123, metavar="S", help="same seed, same bytes")
 
 
@@ -71,7 +77,11 @@ def synth(options: argparse.Namespace) -> int:
     from sbir_toolkit.sources.synthetic import write_synthetic
 
     files = write_synthetic(
-        Path(options.out), awards=options.awards, recipients=options.recipients, seed=options.seed
+        Path(options.out),
+        awards=options.awards,
+        recipients=options.recipients,
+        seed=options.seed,
+        recipients_format=options.form,
     )
     print(files.awards, files.recipients, files.truth, sep="\n")
     return 0

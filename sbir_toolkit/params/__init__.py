@@ -1,5 +1,6 @@
 """Parameters: every number that decides something, in one frozen, typed object."""
 
+from sbir_toolkit.params.alerts import Alerting, Silence
 from sbir_toolkit.params.loading import Params, load_params
 from sbir_toolkit.params.performance import Alerts, Performance
 from sbir_toolkit.params.quality import Gate, HistoryRule, Quality, default_gates
@@ -20,6 +21,7 @@ __all__ = [
     "FILE_PARAMETERS",
     "OPTIONAL_FILES",
     "Accuracy",
+    "Alerting",
     "Alerts",
     "Compute",
     "Fetch",
@@ -31,6 +33,7 @@ __all__ = [
     "Performance",
     "Pipeline",
     "Quality",
+    "Silence",
     "Source",
     "Synthetic",
     "default_gates",

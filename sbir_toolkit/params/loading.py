@@ -19,6 +19,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from sbir_toolkit.errors import ParameterError, explain
+from sbir_toolkit.params.alerts import Alerting
 from sbir_toolkit.params.performance import Performance
 from sbir_toolkit.params.quality import Quality, default_gates
 from sbir_toolkit.params.section import Section, lay_over
@@ -52,6 +53,7 @@ class Params(Section):
     accuracy: Accuracy = Field(default_factory=Accuracy)
     quality: Quality = Field(default_factory=Quality)
     performance: Performance = Field(default_factory=Performance)
+    alerts: Alerting = Field(default_factory=Alerting)
     pipeline: Pipeline = Field(default_factory=Pipeline)
 
     def lookup(self, key: str) -> Any:

@@ -22,7 +22,7 @@ class HistoryRule(Section):
     is_relative: bool = Field(False, description="Changes are shares of the history's median.")
     warn_change: float | None = Field(None, gt=0, description="Warn from this change on, outside the band.")
     fail_change: float | None = Field(None, gt=0, description="Fail from this change on, outside the band.")
-    sigmas: float = Field(4.0, gt=0, le=20, description="Half width of the band, in robust deviations.")
+    sigmas: float = Field(3.0, gt=0, le=20, description="Half width of the band, in robust deviations.")
 
     @model_validator(mode="after")
     def _in_order(self) -> HistoryRule:
@@ -75,6 +75,47 @@ def default_gates() -> dict[str, Gate]:
         "required_fields": Gate(metric="required_complete_share", warn_below=0.99, fail_below=0.95),
         "duplicate_awards": Gate(metric="duplicate_share", warn_above=0.01, fail_above=0.05),
         "accuracy": Gate(metric="hidden_identifier_precision", warn_below=0.98, fail_below=0.95),
+        "identifiers": Gate(
+            metric="identifier_coverage",
+            by="identifier",
+            history=HistoryRule(
+                min_runs=1, direction="fall", is_relative=True, warn_change=0.1, fail_change=0.25
+            ),
+        ),
+        "agencies": Gate(
+            metric="awards",
+            by="agency",
+            min_rows=20,
+            history=HistoryRule(
+                min_runs=1, direction="fall", is_relative=True, warn_change=0.2, fail_change=0.5
+            ),
+        ),
+        "award_count": Gate(
+            metric="awards",
+            history=HistoryRule(
+                min_runs=1, direction="fall", is_relative=True, warn_change=0.02, fail_change=0.15
+            ),
+        ),
+        "freshness": Gate(
+            metric="newest_award_date",
+            history=HistoryRule(min_runs=1, direction="fall", warn_change=7, fail_change=60),
+        ),
+        "award_amounts": Gate(
+            metric="median_award_usd",
+            warn_below=25_000,
+            fail_below=5_000,
+            warn_above=2_000_000,
+            fail_above=10_000_000,
+        ),
+        "valid_values": Gate(metric="valid_share", by="column", warn_below=0.97, fail_below=0.80),
+        "conforming_values": Gate(metric="conforming_share", by="column", warn_below=0.95, fail_below=0.80),
+        "category_drift": Gate(
+            metric="category_drift", by="column", warn_above=0.10, fail_above=0.25, action="degrade"
+        ),
+        "amount_drift": Gate(metric="amount_drift", warn_above=0.10, fail_above=0.25, action="degrade"),
+        "format_drift": Gate(
+            metric="format_drift", by="column", warn_above=0.20, fail_above=0.90, action="continue"
+        ),
         "conservation": Gate(metric="awards_conserved", fail_below=1.0, action="stop"),
         "recipient_conservation": Gate(metric="recipients_conserved", fail_below=1.0, action="stop"),
     }

@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from sbir_toolkit.pipeline.project import Project
+from sbir_toolkit.params import Params
+from sbir_toolkit.pipeline.project import Project, is_synthetic
 from sbir_toolkit.pipeline.run import RunFolder, list_runs
 from sbir_toolkit.storage import atomic_path, digest_file, read_json, write_json
 from sbir_toolkit.tables import METRIC_HISTORY
@@ -34,13 +35,21 @@ def is_accepted(record: Mapping[str, Any]) -> bool:
     )
 
 
-def keep_accepted(project: Project, run: RunFolder, record: Mapping[str, Any]) -> None:
-    """Keep an accepted run's metrics for the runs to come."""
+def comparable_name(params: Params) -> str:
+    """Name the runs that this one may be held against: same parameters' name, same kind of input."""
+    if not is_synthetic(params):
+        return params.name
+    made = params.synthetic
+    return f"{params.name}-{made.awards}x{made.recipients}-{made.seed}"
+
+
+def keep_accepted(project: Project, run: RunFolder, record: Mapping[str, Any], name: str) -> None:
+    """Keep an accepted run's metrics for the runs to come that are comparable by this name."""
     metrics = run.table("metrics")
     if not is_accepted(record) or not metrics.exists():
         return
     digest = digest_file(metrics)[7:23]
-    folder = project.store / "accepted" / record["name"]
+    folder = project.store / "accepted" / name
     with atomic_path(folder / f"{digest}.parquet") as temporary:
         shutil.copyfile(metrics, temporary)
     write_json(folder / f"{digest}.json", {"run_id": run.run_id, "created": record["created"]})
@@ -52,7 +61,7 @@ def accepted_metrics(project: Project, name: str, *, before: float | None = None
     Parameters
     ----------
     name
-        Only runs with parameters of this name are comparable.
+        Of the comparable runs, from `comparable_name`.
     before
         Only runs that began before this time, in seconds since 1970.
 

@@ -6,6 +6,7 @@ After a run the index page links all runs, the alerts are written, and the histo
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -24,8 +25,9 @@ from sbir_toolkit.performance import (
 from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_alerts
 from sbir_toolkit.pipeline.certificate import certify
 from sbir_toolkit.pipeline.decisions import log_decisions
+from sbir_toolkit.pipeline.escalation import settle_alerts
 from sbir_toolkit.pipeline.gates import judge
-from sbir_toolkit.pipeline.past import earlier_records, keep_accepted
+from sbir_toolkit.pipeline.past import comparable_name, earlier_records, keep_accepted
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, RunState, list_runs, read_run
 from sbir_toolkit.pipeline.setup import Setup
@@ -130,8 +132,9 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
     )
     state.update(certificate=certify(pipeline, record))
     mark_reports(setup, state)
-    state.update(decisions=log_decisions(record, earlier_records(project, record)))
-    keep_accepted(project, state.folder, record)
+    earlier = earlier_records(project, record)
+    state.update(decisions=log_decisions(record, earlier))
+    keep_accepted(project, state.folder, record, comparable_name(params))
     history = History(params.performance.history_url or project.history)
     figures = measure_run(record, read_lines(state.folder.events))
     alerts = [*stage_alerts(stages), *gate_alerts(record["gates"])]
@@ -143,8 +146,9 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
         rooms={stage.name: stage.rooms for stage in pipeline.stages},
     )
     alerts += name_causes(find_alerts(record, verdicts, params.performance), explained)
-    publish_alerts(state.folder, alerts)
-    state.update(alerts=alerts)
+    settled = settle_alerts(alerts, earlier, pipeline, params.alerts, today=datetime.date.today())
+    said = publish_alerts(state.folder, settled, params.alerts.sinks, record["status"])
+    state.update(alerts=said, muted_alerts=settled.muted, resolved_alerts=settled.resolved)
     history.record_run(record, figures=figures)
     publish_index(project)
 
@@ -202,7 +206,7 @@ def _notices(stage: Stage, setup: Setup, state: RunState) -> list[str]:
         judgement = judge(*tables, setup.params)
         decision = judgement.decision
         if decision.overall != "continue":
-            notices += decision.sentences
+            notices += [decision.headline, *decision.sentences]
         if decision.exit_code:
             others = (other for other in setup.pipeline.stages if _comes_later(other, setup.pipeline))
             held = [other.name for other in others if judgement.hindrance(other)]

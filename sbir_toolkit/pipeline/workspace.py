@@ -21,7 +21,7 @@ from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
 from sbir_toolkit.pipeline.gates import judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, StoredTable, stage_key
-from sbir_toolkit.pipeline.past import accepted_metrics
+from sbir_toolkit.pipeline.past import accepted_metrics, comparable_name
 from sbir_toolkit.pipeline.project import (
     Project,
     find_params_file,
@@ -219,7 +219,9 @@ class OpenStage:
     def accepted_metrics(self) -> pd.DataFrame:
         """What the runs that were accepted before this one measured, as a table `metric_history`."""
         record = None if self._is_lab else read_json(self._run.record)
-        return accepted_metrics(self._project, self.params.name, before=record["created"] if record else None)
+        return accepted_metrics(
+            self._project, comparable_name(self.params), before=record["created"] if record else None
+        )
 
     def explain(self, award_ids: Iterable[str]) -> Explanations:
         """Explain why awards have their recipients: what speaks for and against, and who came second."""

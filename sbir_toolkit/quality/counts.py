@@ -8,6 +8,7 @@ groups leave no trace in a metric.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,9 +22,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.errors import ContractError, explain
+from sbir_toolkit.quality.profile import COLUMNS, Profile
 from sbir_toolkit.quality.rows import BLANK, REQUIRED, is_filled
 
 SLICED_BY = ("agency", "award_year", "phase", "state")
+
+TWENTIETHS = tuple(f"{low / 20:.2f} to {(low + 1) / 20:.2f}" for low in range(20))
 
 _BATCH_ROWS = 65_536
 _USD_UNITS = 10_000
@@ -50,6 +54,10 @@ class AwardCounts:
         Rows with every required column filled; rows that repeat an earlier one.
     identified
         Rows with a UEI, with a DUNS, with either.
+    by_probability
+        Rows that have a match probability, by its twentieth, see `TWENTIETHS`.
+    profile
+        What the columns hold.
     """
 
     awards: int = 0
@@ -68,6 +76,10 @@ class AwardCounts:
     accepted_probability_units: int = 0
     usd_units: int = 0
     accepted_usd_units: int = 0
+    false_link_variance_units: int = 0
+    by_probability: Counter[str] = field(default_factory=Counter)
+    identified_by_agency: Counter[Any] = field(default_factory=Counter)
+    profile: Profile = field(default_factory=Profile)
 
     @property
     def accepted(self) -> int:
@@ -94,6 +106,11 @@ class AwardCounts:
         """Sum of one minus the match probability over the accepted awards."""
         return self.accepted_probabilities - self.accepted_probability_units / _PROBABILITY_UNITS
 
+    @property
+    def false_links_deviation(self) -> float:
+        """Standard deviation of the number of false links, if the probabilities are right and independent."""
+        return math.sqrt(self.false_link_variance_units / _PROBABILITY_UNITS)
+
 
 def count_awards(path: Path) -> AwardCounts:
     """Count what the quality metrics need, in one pass over the enriched awards.
@@ -109,7 +126,7 @@ def count_awards(path: Path) -> AwardCounts:
         When the file can't be read or lacks a column that is counted.
     """
     columns = [
-        *dict.fromkeys((*REQUIRED, *SLICED_BY)),
+        *dict.fromkeys((*REQUIRED, *SLICED_BY, *COLUMNS)),
         *("uei", "duns", "is_duplicate", "decision", "tier", "match_probability"),
     ]
     counts = AwardCounts()
@@ -209,10 +226,21 @@ def _count_batch(counts: AwardCounts, batch: pa.RecordBatch) -> None:
     has_uei, has_duns = pc.is_valid(batch["uei"]), pc.is_valid(batch["duns"])
     counts.identified["uei"] += _count_true(has_uei)
     counts.identified["duns"] += _count_true(has_duns)
-    counts.identified["any"] += _count_true(pc.or_(has_uei, has_duns))
+    has_any = pc.or_(has_uei, has_duns)
+    counts.identified["any"] += _count_true(has_any)
+    counts.identified_by_agency.update(_group_counts(batch.filter(has_any), "agency"))
+    counts.profile.add(batch)
 
     counts.probabilities += batch.num_rows - batch["match_probability"].null_count
     counts.accepted_probabilities += accepted.num_rows - accepted["match_probability"].null_count
+    known = pc.drop_null(batch["match_probability"]).to_numpy(zero_copy_only=False)
+    places, found = np.unique(np.minimum((known * len(TWENTIETHS)).astype(int), 19), return_counts=True)
+    for place, count in zip(places, found, strict=True):
+        counts.by_probability[TWENTIETHS[place]] += int(count)
+    sure = pc.drop_null(accepted["match_probability"])
+    counts.false_link_variance_units += _sum_units(
+        pc.multiply(sure, pc.subtract(1.0, sure)), _PROBABILITY_UNITS
+    )
     counts.probability_units += _sum_units(batch["match_probability"], _PROBABILITY_UNITS)
     counts.accepted_probability_units += _sum_units(accepted["match_probability"], _PROBABILITY_UNITS)
     counts.usd_units += _sum_units(batch["award_usd"], _USD_UNITS)

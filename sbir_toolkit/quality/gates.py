@@ -27,7 +27,7 @@ from sbir_toolkit.quality.wording import write_change, write_counts, write_end, 
 from sbir_toolkit.tables import GATES, METRIC_HISTORY
 
 # Metrics that compare with the last accepted run; without one nobody can measure them, and that isn't wrong.
-COMPARING = ("category_drift", "amount_drift", "format_drift", "new_columns")
+COMPARING = ("category_drift", "amount_drift", "format_drift")
 
 _SEVERITY = {"fail": 0, "warn": 1, "unknown": 2, "pass": 3}
 # A slice that nothing is known of yet doesn't hide that the others keep their promise.
@@ -192,6 +192,8 @@ def _judge_slices(now: pd.DataFrame, past: pd.DataFrame, gate: Gate, unit: str, 
         return _Finding("fail", where, f"can't be judged: {gate.metric} wasn't measured{part}")
     values = dict(iter(past.groupby("slice", sort=False)))
     enough = [row for row in now.to_dict("records") if _has_rows(row, values.get(row["slice"]), gate)]
+    if not enough and not gone and gate.history and not _has_thresholds(gate) and past.empty:
+        return _Finding("unknown", where, "no verdict yet: there is no accepted run to compare with")
     if not enough and not gone:
         most = _rows_of(now).max()
         reason = f"can't be judged: {gate.metric} rests on {most:,.0f} rows, fewer than {gate.min_rows:,}"
@@ -299,17 +301,20 @@ def _hold_against_band(row: Mapping[Any, Any], band: Band, gate: Gate, unit: str
         low, high = band.limits(rule, least)
         room = min(room, value - low, high - value)
         if room < 0:
-            runs = f"{band.runs} accepted run{'' if band.runs == 1 else 's'}"
             limit = low if value < low else high
             reason = (
                 f"{gate.metric} is {write_value(value, unit, limit)}{write_counts(row)}, "
                 f"{write_change(size, unit, is_relative=is_relative)} "
-                f"{'below' if value < low else 'above'} the {write_value(band.baseline, unit)} of {runs}, "
-                f"which let pass {_describe_band(low, high, unit)}"
+                f"{'below' if value < low else 'above'} the {write_value(band.baseline, unit)} of "
+                f"{_say_runs(band.runs)}, which let pass {_describe_band(low, high, unit)}"
             )
             return _Finding(verdict, part, reason, value, room, band)
-    reason = f"it keeps to the {write_value(band.baseline, unit)} of {band.runs} accepted runs"
+    reason = f"it keeps to the {write_value(band.baseline, unit)} of {_say_runs(band.runs)}"
     return _Finding("pass", part, reason, value, room, band)
+
+
+def _say_runs(runs: int) -> str:
+    return f"{runs} accepted run{'' if runs == 1 else 's'}"
 
 
 def _describe_band(low: float, high: float, unit: str) -> str:

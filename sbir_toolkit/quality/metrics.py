@@ -20,8 +20,20 @@ award_rejected_share        rejected award records                award records 
 recipient_rejected_share    rejected recipient records            recipient records read
 awards_conserved            1 if awards + rejects = records read  (counts: what came out, what was read)
 recipients_conserved        the same for recipients
-awards, recipients          rows
+valid_share                 values a column can have (`VALID`)    awards with a value in that column
+conforming_share            values written as they should be      awards with a value in that column
+award_repaired_share        values that couldn't be read          award records read
+identifier_validity         valid identifiers                     identifiers filed, valid or not
+category_share              awards of an agency, a year, ...      awards
+amount_share, format_share  awards by size of the amount, by      awards with an amount, with a name, a city
+                            the way names and cities are written
+probability_share           awards by their match probability     awards that have one
+category_drift, ...         awards that moved since the last      awards (see `drift`; only where a run was
+                            accepted run, beyond chance           accepted before)
+awards, recipients          rows; awards also by agency
 awards_usd                  US dollars as filed
+median_award_usd            the amount in the middle, US dollars  (cases: awards with an amount)
+newest_award_date           the date that 99 in 100 awards don't exceed; their year where it is missing
 ==========================  ====================================  ==========================================
 
 To these come the estimates of the table `accuracy`, under their own names. Intervals of counted shares are
@@ -36,6 +48,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -45,6 +59,7 @@ from sbir_toolkit.errors import ContractError, explain
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Quality
 from sbir_toolkit.quality.counts import (
+    TWENTIETHS,
     AwardCounts,
     count_awards,
     count_rows,
@@ -52,7 +67,9 @@ from sbir_toolkit.quality.counts import (
     name_value,
     sort_values,
 )
+from sbir_toolkit.quality.drift import measure_drift
 from sbir_toolkit.quality.intervals import wilson_interval
+from sbir_toolkit.quality.profile import SIZES, Profile
 from sbir_toolkit.quality.rows import REQUIRED
 from sbir_toolkit.tables import METRICS, TIERS
 
@@ -93,7 +110,10 @@ class QualityMetrics:
 
 
 def measure_quality(
-    tables: Mapping[str, Path], records: Mapping[str, int], quality: Quality
+    tables: Mapping[str, Path],
+    records: Mapping[str, Any],
+    quality: Quality,
+    history: pd.DataFrame | None = None,
 ) -> QualityMetrics:
     """Measure everything that can be measured on the tables given.
 
@@ -104,9 +124,12 @@ def measure_quality(
         `accuracy`. What can't be computed without a table that isn't given is left out, and a gate on it
         fails.
     records
-        Records as read from the inputs, bad ones included: `award_records`, `recipient_records`.
+        Records as read from the inputs, bad ones included: `award_records`, `recipient_records`; and what was
+        mended in them, counted by kind: `award_repairs`.
     quality
         `confidence` is the level of the intervals.
+    history : pandas.DataFrame, optional
+        Of the contract METRIC_HISTORY; drift is measured against its last run.
 
     Returns
     -------
@@ -125,6 +148,8 @@ def measure_quality(
             span.rows = counts.awards
             _add_matches(rows, counts)
             _add_completeness(rows, counts)
+            _add_profile(rows, counts)
+            _add_repairs(rows, counts, records.get("award_records"), records.get("award_repairs"))
         _add_rejects(rows, tables, "award_rejects", "award_rejected_share", records.get("award_records"))
         _add_rejects(
             rows, tables, "recipient_rejects", "recipient_rejected_share", records.get("recipient_records")
@@ -141,6 +166,9 @@ def measure_quality(
                     rows.add_check(f"{name}_conserved", came_out, records[read])
         if "accuracy" in tables:
             _add_accuracy(rows, tables["accuracy"])
+        if history is not None:
+            for metric, part, _, moved, awards in measure_drift(rows.to_frame(), history):
+                rows.add_share(metric, part, moved, awards, counted=False)
     return QualityMetrics(rows.to_frame())
 
 
@@ -164,8 +192,21 @@ class _Rows:
         value = 1.0 if came_out == went_in else 0.0
         self._rows.append((metric, "all", value, math.nan, math.nan, came_out, went_in, "share"))
 
-    def add_value(self, metric: str, value: float, *, unit: str) -> None:
-        self._rows.append((metric, "all", value, math.nan, math.nan, value, math.nan, unit))
+    def add_value(self, metric: str, value: float, *, unit: str, part: str = "all") -> None:
+        self._rows.append((metric, part, value, math.nan, math.nan, value, math.nan, unit))
+
+    def add_median(self, metric: str, profile: Profile) -> None:
+        z = NormalDist().inv_cdf(0.5 + self._confidence / 2)
+        value, low, high, cases = profile.median_amount(z)
+        self._rows.append((metric, "all", value, low, high, math.nan, cases, "US dollars"))
+
+    def add_expected(self, metric: str, expected: float, deviation: float, cases: int) -> None:
+        """Add the share of cases that a sum of probabilities expects, with the interval of the sum."""
+        z = NormalDist().inv_cdf(0.5 + self._confidence / 2)
+        low, high = max(0.0, expected - z * deviation), min(float(cases), expected + z * deviation)
+        ends = (low / cases, high / cases) if cases else (math.nan, math.nan)
+        value = expected / cases if cases else math.nan
+        self._rows.append((metric, "all", value, *ends, expected, cases, "share"))
 
     def add_estimates(self, accuracy: pd.DataFrame) -> None:
         self._rows += [(*row, "share") for row in accuracy.itertuples(index=False, name=None)]
@@ -192,13 +233,15 @@ def _add_matches(rows: _Rows, counts: AwardCounts) -> None:
     rows.add_share(
         "mean_match_probability", "all", counts.probability_sum, counts.probabilities, counted=False
     )
-    rows.add_share(
+    rows.add_expected(
         "expected_false_link_share",
-        "all",
         counts.expected_false_links,
+        counts.false_links_deviation,
         counts.accepted_probabilities,
-        counted=False,
     )
+    for part in TWENTIETHS:
+        in_it = counts.by_probability[part]
+        rows.add_share("probability_share", f"match_probability={part}", in_it, counts.probabilities)
     rows.add_value("awards_usd", counts.awards_usd, unit="US dollars")
 
 
@@ -212,6 +255,44 @@ def _add_completeness(rows: _Rows, counts: AwardCounts) -> None:
         rows.add_share(
             "identifier_coverage", f"identifier={identifier}", counts.identified[identifier], counts.awards
         )
+
+    for agency in sort_values(counts.profile.categories["agency"]):
+        identified, awards = counts.identified_by_agency[agency], counts.profile.categories["agency"][agency]
+        rows.add_share("identifier_coverage", f"agency={name_value(agency)}", identified, awards)
+
+
+def _add_profile(rows: _Rows, counts: AwardCounts) -> None:
+    profile = counts.profile
+    for metric, rules in (("valid_share", profile.valid), ("conforming_share", profile.conforming)):
+        for column, (kept, filled) in rules.items():
+            rows.add_share(metric, f"column={column}", kept, filled)
+    for column, found in profile.categories.items():
+        for value in sort_values(found):
+            rows.add_share("category_share", f"{column}={name_value(value)}", found[value], counts.awards)
+    for agency, awards in (
+        (name, profile.categories["agency"][name]) for name in sort_values(profile.categories["agency"])
+    ):
+        rows.add_value("awards", awards, unit="count", part=f"agency={name_value(agency)}")
+    for size in SIZES:
+        rows.add_share("amount_share", f"award_usd={size}", profile.sizes[size], profile.sizes.total())
+    for column, ways in profile.ways.items():
+        for way in sorted(ways):
+            rows.add_share("format_share", f"{column}={way}", ways[way], ways.total())
+    rows.add_median("median_award_usd", profile)
+    rows.add_value("newest_award_date", profile.newest_date(), unit="date")
+
+
+def _add_repairs(
+    rows: _Rows, counts: AwardCounts, read: int | None, repairs: Mapping[str, int] | None
+) -> None:
+    if read is None or repairs is None:
+        return
+    for kind in sorted(repairs):
+        rows.add_share("award_repaired_share", f"kind={kind}", repairs[kind], read)
+    for identifier in ("uei", "duns"):
+        valid = counts.identified[identifier]
+        filed = valid + repairs.get(f"{identifier}_invalid", 0)
+        rows.add_share("identifier_validity", f"identifier={identifier}", valid, filed)
 
 
 def _add_rejects(rows: _Rows, tables: Mapping[str, Path], table: str, metric: str, read: int | None) -> None:

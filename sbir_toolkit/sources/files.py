@@ -70,17 +70,8 @@ def check_file(path: Path) -> None:
     InputError
         When it is missing, a folder, a pipe, not readable, or empty.
     """
+    refuse_pipe(path)
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise InputError(
-                explain(
-                    "this is no ordinary file",
-                    where=path,
-                    expected="a file, which can be read more than once",
-                    got="a pipe, a device or a socket",
-                    todo="save what comes out of it in a file and name that",
-                )
-            )
         with path.open("rb") as file:
             is_empty = not file.read(1)
     except OSError as wrong:
@@ -93,6 +84,30 @@ def check_file(path: Path) -> None:
                 expected="a header with column names, and records",
                 got="0 bytes",
                 todo="download it again",
+            )
+        )
+
+
+def refuse_pipe(path: Path) -> None:
+    """Refuse what would be waited for, or is gone once it has been read.
+
+    Raises
+    ------
+    InputError
+        When it is a pipe, a device or a socket.
+    """
+    try:
+        is_other = path.exists() and not (path.is_file() or path.is_dir())
+    except OSError as wrong:
+        raise _unreadable(path, wrong) from wrong
+    if is_other:
+        raise InputError(
+            explain(
+                "this is no ordinary file",
+                where=path,
+                expected="a file, which can be read more than once",
+                got="a pipe, a device or a socket",
+                todo="save what comes out of it in a file and name that",
             )
         )
 

@@ -42,6 +42,8 @@ class Format:
         Whether the columns that aren't ours are read too, because they tell records that repeat.
     stated
         Names that the parameters give to columns of ours, in plain spelling; one of them must be there.
+    derived
+        Columns that only this toolkit makes; nobody misses them in a file.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Format:
     personal: tuple[str, ...] = ()
     needs_all: bool = False
     stated: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    derived: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ RECIPIENT_FORMAT = Format(
         "source": ("source",),
     },
     required=("recipient_name",),
+    derived=("actions", "sbir_actions", "agencies", "obligated_usd", "obligated_usd_by_year"),
 )
 
 ACTION_FORMAT = Format(
@@ -318,7 +322,8 @@ def _guess(header: Sequence[str], form: Format) -> str:
 def _assume(
     header: Sequence[str], plain: Sequence[str], form: Format, positions: dict[str, int]
 ) -> list[str]:
-    absent = [form.aliases[column][0] for column in form.aliases if column not in positions]
+    expected = [column for column in form.aliases if column not in form.derived]
+    absent = [form.aliases[column][0] for column in expected if column not in positions]
     unused = [at for at in range(len(header)) if at not in positions.values()]
     personal = [header[at] for at in unused if plain[at].startswith(form.personal or ("\0",))]
     extra = [header[at] or "(no name)" for at in unused if header[at] not in personal]

@@ -17,7 +17,7 @@ from sbir_toolkit.sources.actions import roll_up
 from sbir_toolkit.sources.batches import Batch, read_csv, read_parquet
 from sbir_toolkit.sources.copy_text import read_copy_text
 from sbir_toolkit.sources.dumps import DumpedTable, find_table, read_contents
-from sbir_toolkit.sources.files import Part, list_members, open_stream
+from sbir_toolkit.sources.files import Part, list_members, open_stream, refuse_pipe
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT, Format, state_columns
 from sbir_toolkit.sources.json_text import read_json_records
 from sbir_toolkit.sources.recognition import CONTENTS, Look, recognise, recognise_text
@@ -89,6 +89,7 @@ def find_files(path: Path, source: params.Source) -> list[Path]:
     list of pathlib.Path
         The file itself; of a dump in a folder its table of contents and the table's own file.
     """
+    refuse_pipe(path)
     folder = path if path.is_dir() else path.parent
     contents = folder / CONTENTS
     if not contents.is_file() or (path.is_file() and path != contents and not _is_dumped(path)):
@@ -130,6 +131,17 @@ def _list_parts(path: Path) -> list[Part]:
     if path.name == CONTENTS or path.is_dir():
         folder = path if path.is_dir() else path.parent
         return [Part(file) for file in sorted(folder.iterdir())]
+    if recognise(path) == "dump":
+        found = _read_contents(Part(path))
+        raise InputError(
+            explain(
+                "the table of contents of a dump has lost its name",
+                where=path,
+                expected=f"{CONTENTS} beside the files of the dump",
+                got=f"{path.name}, for {len(found)} tables",
+                todo=f"put it back as {CONTENTS}, and name the folder",
+            )
+        )
     members = [PurePosixPath(member) for member in list_members(path)]
     names = {member.name for member in members}
     if CONTENTS in names:

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
@@ -35,6 +36,7 @@ from sbir_toolkit.sources.values import clean_text
 from sbir_toolkit.storage import ParquetWriter, parquet_writer
 from sbir_toolkit.tables import Table
 
+_EXAMPLE_CHARACTERS = 120
 COMBINED = "the same as another one in these files"
 
 Check = tuple[str, pa.Array, str]
@@ -83,6 +85,35 @@ class Loaded:
     def own_records(self) -> int:
         """Records that stand for themselves: always `rows` and all `rejected` together."""
         return self.records_read - sum(self.merged.values())
+
+    def outcomes(self) -> pd.DataFrame:
+        """Say what became of the records, kind by kind, with an example where one is kept.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `outcome` (kept, merged, rejected, repaired), `kind`, `count`, `example`: of rejects the first
+            one, with its file and line. Records that were repaired are among those kept.
+        """
+        examples = self._examples()
+        rows = [
+            ("kept", "", self.rows, ""),
+            *(("merged", kind, count, "") for kind, count in self.merged.items()),
+            *(("rejected", kind, count, examples.get(kind, "")) for kind, count in self.rejected.items()),
+            *(("repaired", kind, count, "") for kind, count in self.repaired.items()),
+        ]
+        return pd.DataFrame(rows, columns=["outcome", "kind", "count", "example"])
+
+    def _examples(self) -> dict[str, str]:
+        path = self.paths.get(f"{self.table.removesuffix('s')}_rejects")
+        if path is None or not self.rejected:
+            return {}
+        stored = pq.read_table(path, columns=["reason", "source_file", "source_line", "value", "raw"])
+        rejects = stored.to_pandas().drop_duplicates("reason")
+        return {
+            bad.reason: f"{bad.source_file}, line {bad.source_line}: {bad.raw[:_EXAMPLE_CHARACTERS]}"
+            for bad in rejects.itertuples()
+        }
 
     def __repr__(self) -> str:
         width = max(len(name) for name, _ in self._lines())

@@ -25,7 +25,7 @@ from .toy import make_project, write_notebook
 OPEN = """
 import pandas as pd
 import sbir_toolkit as sbir
-from sbir_toolkit.tables import ENRICHED_AWARDS
+from sbir_toolkit.tables import ACCURACY, ENRICHED_AWARDS
 stage = sbir.open_stage("{name}", run_id, params_file)
 """
 # Ten awards: four matched; one repeats another.
@@ -37,17 +37,14 @@ stage.write(enriched_awards=pd.DataFrame(rows, columns=ENRICHED_AWARDS.names))
 """
 JUDGE = """
 quality, past = stage.params.quality, stage.accepted_metrics()
-metrics = sbir.measure_quality({"enriched_awards": stage.path("enriched_awards")}, {}, quality)
+metrics = sbir.measure_quality({"enriched_awards": stage.path("enriched_awards")}, {}, quality, past)
 gates = sbir.evaluate_gates(metrics.table, quality.gates, past, quality.overrule)
 stage.write(metrics=metrics.table, metric_history=past, gates=gates.table)
 stage.record(**metrics.values())
 sbir.release_awards(stage.path("enriched_awards"), gates, quality.gates, stage.folder)
 """
 COUNT = 'stage.write(funding=sbir.summarize_funding(stage.path("released_awards")))'
-BESIDE = """
-stage.write(accuracy=pd.DataFrame({"estimate": ["e"], "slice": ["all"], "value": [1.0], "low": [1.0],
-            "high": [1.0], "numerator": [1], "denominator": [1], "method": ["m"]}))
-"""
+BESIDE = "stage.write(accuracy=pd.DataFrame(columns=ACCURACY.names))"
 WRITES = ["metrics", "metric_history", "gates", "released_awards", "quarantined_awards"]
 STAGES: dict[str, dict[str, Any]] = {
     "prepare": {"writes": ["enriched_awards"]},
@@ -269,7 +266,8 @@ def test_only_accepted_runs_become_history(tmp_path: Path) -> None:
         row = {"metric": ["match_rate"], "slice": ["all"], "value": [value], "numerator": [value * 10]}
         table = METRICS.arrow(pq_frame({**row, "denominator": [10.0], "unit": ["share"]}))
         pq.write_table(table, folder.table("metrics"))
-        keep_accepted(project, folder, record_of(folder.run_id, float(number), verdict, overruled=overruled))
+        record = record_of(folder.run_id, float(number), verdict, overruled=overruled)
+        keep_accepted(project, folder, record, "toy")
     past = METRIC_HISTORY.check(accepted_metrics(project, "toy"))
     assert list(zip(past["run_id"], past["value"], strict=True)) == [
         ("run-2", 0.7),

@@ -69,6 +69,20 @@ def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_
     assert digest_file(out) == digest_file(tmp_path / "b.parquet") == digest_file(by_command)
 
 
+def test_recipients_of_any_form_give_the_same_matches(files: SyntheticFiles, tmp_path: Path) -> None:
+    """The same recipients as CSV, as a database dump, and as the dump with SAM.gov's extract behind it."""
+    made = {"awards": 600, "recipients": 3000, "seed": 5}
+    dump = write_synthetic(tmp_path / "dump", **made, recipients_format="dump").recipients
+    sam = write_synthetic(tmp_path / "sam", **made, recipients_format="sam").recipients
+    found = []
+    for number, recipients in enumerate((files.recipients, dump, [dump, sam])):
+        out = tmp_path / f"{number}.parquet"
+        match_awards(files.awards, recipients, out, Params(), tmp_path / "store")
+        found.append(pd.read_parquet(out)[["award_id", "recipient_id", "decision"]])
+    pd.testing.assert_frame_equal(found[0], found[1])
+    pd.testing.assert_frame_equal(found[0], found[2])
+
+
 def test_match_writes_a_review_list_and_takes_it_back(files: SyntheticFiles, tmp_path: Path) -> None:
     """`--review` asks; filled in, the answers are applied, and one that fits nothing is said."""
     words = [

@@ -51,3 +51,13 @@ def test_shows_itself():
     decision = decide_on(0.4, a="stop")
     assert repr(decision).startswith("Decision: stop")
     assert "<li>" in decision._repr_html_()
+
+
+def test_overruled_and_degraded():
+    """An overruled gate is told with who and why; a degrading one leaves a mark that says what failed."""
+    gates = {name: Gate(metric="m", fail_below=0.5, action=name) for name in ("degrade", "stop")}
+    rows = metric_rows(("m", "all", 0.4, 40, 100))
+    decision = decide(evaluate_gates(rows, gates, None, {"stop": "Ada: known"}))
+    assert (decision.overall, decision.exit_code, decision.gates("degrade")) == ("degrade", 0, ["degrade"])
+    assert decision.marks == ("gate degrade failed: m is 40 % (40 of 100), below 50 %",)
+    assert any("overruled by Ada: known; the run goes on" in sentence for sentence in decision.sentences)

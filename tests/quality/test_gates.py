@@ -4,36 +4,47 @@ import pandas as pd
 import pytest
 
 from sbir_toolkit.errors import ParameterError
-from sbir_toolkit.params import Gate, Quality, load_params
+from sbir_toolkit.params import Gate, HistoryRule, Quality, load_params
 from sbir_toolkit.quality import evaluate_gates
 from sbir_toolkit.tables import GATES, METRIC_HISTORY
 
 from .frames import metric_rows
 
-GOOD = {
-    "match_rate": 0.8,
-    "award_rejected_share": 0.0,
-    "recipient_rejected_share": 0.0,
-    "required_complete_share": 1.0,
-    "duplicate_share": 0.0,
-    "hidden_identifier_precision": 0.99,
-    "awards_conserved": 1.0,
-    "recipients_conserved": 1.0,
+# What each default gate is content with, and what it fails on.
+VALUES = {
+    "match_rate": (0.8, 0.49),
+    "match_rate_change": (0.8, 0.49),
+    "award_rejects": (0.0, 0.03),
+    "recipient_rejects": (0.0, 0.03),
+    "required_fields": (1.0, 0.9),
+    "duplicate_awards": (0.0, 0.06),
+    "accuracy": (0.99, 0.94),
+    "identifiers": (0.6, 0.3),
+    "agencies": (500.0, 100.0),
+    "award_count": (10_000.0, 8_000.0),
+    "freshness": (18_000.0, 17_900.0),
+    "award_amounts": (150_000.0, 150.0),
+    "valid_values": (1.0, 0.7),
+    "conforming_values": (1.0, 0.7),
+    "category_drift": (0.0, 0.3),
+    "amount_drift": (0.0, 0.3),
+    "format_drift": (0.0, 0.95),
+    "conservation": (1.0, 0.0),
+    "recipient_conservation": (1.0, 0.0),
 }
-BAD = {
-    "match_rate": 0.49,
-    "award_rejected_share": 0.03,
-    "recipient_rejected_share": 0.03,
-    "required_complete_share": 0.9,
-    "duplicate_share": 0.06,
-    "hidden_identifier_precision": 0.94,
-    "awards_conserved": 0.0,
-    "recipients_conserved": 0.0,
-}
+
+
+def row_of(name):
+    """Name the row of metrics that a default gate looks at."""
+    gate = Quality().gates[name]
+    return gate.metric, f"{gate.by}=x" if gate.by else "all"
+
+
+GOOD = {row_of(name): good for name, (good, _) in VALUES.items()}
 
 
 def metrics_with(values):
-    return metric_rows(*((name, "all", value, value * 100, 100) for name, value in values.items()))
+    return metric_rows(*((*row, value, value * 1000, 1000) for row, value in values.items()))
 
 
 def accepted(*runs):
@@ -60,28 +71,37 @@ def test_good_metrics_pass_the_default_gates():
 @pytest.mark.parametrize("name", Quality().gates)
 def test_each_default_gate_can_fail(name):
     """Spoiling one metric fails the gates on it and no other, with their actions, on top of the table."""
-    gate = Quality().gates[name]
-    alike = {other for other, declared in Quality().gates.items() if declared.metric == gate.metric}
-    bad = metrics_with({**GOOD, gate.metric: BAD[gate.metric]})
-    report = evaluate_gates(bad, Quality().gates, accepted(*[GOOD] * 6))
+    gate, (_, bad) = Quality().gates[name], VALUES[name]
+    alike = {other for other in VALUES if row_of(other) == row_of(name)}
+    spoilt = metrics_with({**GOOD, row_of(name): bad})
+    report = evaluate_gates(spoilt, Quality().gates, accepted(*[GOOD] * 6))
     assert set(report.failed) == alike and name in alike
     assert report.verdict == "fail"
-    rows = report.table.set_index("gate")
-    assert rows.loc[name, "action"] == gate.action
+    assert report.failing[name] == (row_of(name)[1],)
+    assert report.table.set_index("gate").loc[name, "action"] == gate.action
     assert set(report.table["gate"].head(len(alike))) == alike
 
 
 @pytest.mark.parametrize("name", Quality().gates)
 def test_each_default_gate_fails_unmeasured(name):
     """A metric that is absent, or has no value, fails its gate and says so."""
-    gate = Quality().gates[name]
-    absent = evaluate_gates(
-        metrics_with({k: v for k, v in GOOD.items() if k != gate.metric}), Quality().gates
-    )
-    empty = evaluate_gates(metrics_with({**GOOD, gate.metric: math.nan}), Quality().gates)
-    assert name in absent.failed and name in empty.failed
-    assert "wasn't measured" in absent.table.set_index("gate").loc[name, "reason"]
-    assert "no value" in empty.table.set_index("gate").loc[name, "reason"]
+    past = accepted(*[{key: GOOD[key] for key in GOOD if key != row_of(name)}] * 6)
+    absent = {key: value for key, value in GOOD.items() if key != row_of(name)}
+    for values, words in ((absent, "wasn't measured"), ({**GOOD, row_of(name): math.nan}, "no value")):
+        report = evaluate_gates(metrics_with(values), Quality().gates, past)
+        assert name in report.failed
+        assert words in report.table.set_index("gate").loc[name, "reason"]
+
+
+def test_without_a_history_there_is_no_verdict_yet():
+    """On the first run gates that only compare are unknown, the others judge, and nothing is held up."""
+    first = {key: value for key, value in GOOD.items() if not key[0].endswith("_drift")}
+    report = evaluate_gates(metrics_with(first), Quality().gates)
+    GATES.check(report.table)
+    comparing = {"match_rate_change", "identifiers", "agencies", "award_count", "freshness"}
+    comparing |= {"category_drift", "amount_drift", "format_drift"}
+    assert set(report.table.loc[report.table["verdict"] == "unknown", "gate"]) == comparing
+    assert (report.verdict, report.failed) == ("pass", [])
 
 
 @pytest.mark.parametrize(
@@ -206,3 +226,137 @@ def test_shows_itself():
     report = evaluate_gates(metric_rows(), {"<b>": Gate(metric="m", fail_below=0.5)})
     assert "fail" in repr(report)
     assert "&lt;b&gt;" in report._repr_html_()
+
+
+RULE = {"min_runs": 3, "warn_change": 0.02, "fail_change": 0.05}
+
+
+def compare(value, past=(0.8,) * 5, *, rows=100_000, **rule):
+    """Judge a share against what accepted runs measured."""
+    gate = Gate(metric="m", history=HistoryRule(**{**RULE, **rule}))
+    runs = accepted(*({("m", "all"): earlier} for earlier in past)) if past else None
+    metrics = metric_rows(("m", "all", value, value * rows, rows))
+    return evaluate_gates(metrics, {"gate": gate}, runs).table.iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "verdict"),
+    [
+        (0.79, {}, "pass"),
+        (0.77, {}, "warn"),
+        (0.74, {}, "fail"),
+        (0.86, {}, "fail"),
+        (0.74, {"fail_change": 0.07}, "warn"),
+        (0.77, {"warn_change": 0.04}, "pass"),
+        (0.86, {"direction": "fall"}, "pass"),
+        (0.74, {"direction": "rise"}, "pass"),
+        (0.86, {"direction": "rise"}, "fail"),
+        (0.74, {"min_runs": 6}, "unknown"),
+        (0.75, {"is_relative": True, "fail_change": 0.06}, "fail"),
+        (0.76, {"is_relative": True, "fail_change": 0.06}, "warn"),
+    ],
+)
+def test_each_part_of_a_history_rule_counts(value, rule, verdict):
+    """Size and direction of a change, the runs it needs, and what it is a share of decide."""
+    assert compare(value, **rule)["verdict"] == verdict
+
+
+def test_band_is_as_wide_as_the_history_is_restless():
+    """What lies within the scatter of the accepted runs is no change; fewer deviations make it one."""
+    past = (0.70, 0.90, 0.75, 0.85, 0.80, 0.72, 0.88, 0.78)
+    assert compare(0.70, past)["verdict"] == "pass"
+    assert compare(0.70, past, sigmas=0.5)["verdict"] == "fail"
+    wild = (0.80, 0.801, 0.799, 0.80, 0.802, 0.10, 0.80, 0.798)
+    assert compare(0.74, wild)["verdict"] == "fail"
+
+
+def test_few_rows_give_room():
+    """Ten points below are chance among 50 awards and a fall among 100,000."""
+    assert compare(0.7, rows=50)["verdict"] == "pass"
+    assert compare(0.7, rows=100_000)["verdict"] == "fail"
+
+
+def test_only_the_newest_runs_count():
+    """What happened before the newest `max_runs` accepted runs is forgotten."""
+    past = (0.5,) * 10 + (0.8,) * 4
+    assert compare(0.8, past, max_runs=4)["verdict"] == "pass"
+    assert compare(0.8, past, max_runs=14)["verdict"] == "fail"
+
+
+def test_reason_and_band_of_a_comparison():
+    """The table says from what, how far, and what would have passed."""
+    row = compare(0.74)
+    assert row["reason"] == (
+        "m is 74 % (74,000 of 100,000), 6 points below the 80 % of 5 accepted runs, "
+        "which let pass 75 % to 85 %"
+    )
+    assert row["threshold"] == "warn on a change of 2 points, fail on a change of 5 points"
+    assert (row["baseline"], row["runs"]) == (0.8, 5)
+    assert (row["band_low"], row["band_high"]) == pytest.approx((0.78, 0.82))
+
+
+def test_thresholds_and_history_together():
+    """The worse of the two verdicts counts, and both are told."""
+    gate = Gate(metric="m", warn_below=0.7, fail_below=0.5, history=HistoryRule(**RULE))
+
+    def verdict(value):
+        past = accepted(*[{("m", "all"): 0.71}] * 5)
+        rows = metric_rows(("m", "all", value, value * 100_000, 100_000))
+        return evaluate_gates(rows, {"gate": gate}, past).table.iloc[0]
+
+    assert [verdict(value)["verdict"] for value in (0.71, 0.695, 0.6, 0.4)] == [
+        "pass",
+        "warn",
+        "fail",
+        "fail",
+    ]
+    assert "it keeps to the 71 % of 5 accepted runs" in verdict(0.695)["reason"]
+
+
+def test_slice_that_is_gone_fails():
+    """A slice that each of the last accepted runs had, large enough, and that is missing is named."""
+    gate = Gate(metric="m", by="agency", min_rows=50, history=HistoryRule(**RULE))
+    runs = accepted(*[{("m", "agency=A"): 0.8, ("m", "agency=B"): 0.8}] * 3)
+    now = metric_rows(("m", "agency=A", 0.8, 800, 1000))
+    row = evaluate_gates(now, {"gate": gate}, runs).table.iloc[0]
+    assert (row["verdict"], row["slice"]) == ("fail", "agency=B")
+    assert "agency=B is gone; it had 1,000 rows in run run-2" in row["reason"]
+    small = Gate(metric="m", by="agency", min_rows=2_000, history=HistoryRule(**RULE))
+    assert "agency=B" not in evaluate_gates(now, {"gate": small}, runs).table.iloc[0]["reason"]
+    few = evaluate_gates(now, {"gate": gate}, runs[runs["run_id"] != "run-0"]).table.iloc[0]
+    assert few["verdict"] == "unknown"
+
+
+def test_new_slice_hides_nothing():
+    """A slice without a history has no verdict yet, and the others' verdict stands."""
+    gate = Gate(metric="m", by="agency", history=HistoryRule(**RULE))
+    runs = accepted(*[{("m", "agency=A"): 0.8}] * 3)
+    now = metric_rows(("m", "agency=A", 0.8, 800, 1000), ("m", "agency=New", 0.1, 100, 1000))
+    row = evaluate_gates(now, {"gate": gate}, runs).table.iloc[0]
+    assert (row["verdict"], row["slice"]) == ("pass", "agency=A")
+    assert row["reason"].startswith("1 of 2 slices by agency, of those judged the closest is agency=A")
+
+
+def test_overruled_gate_stays_failed_without_consequence():
+    """Its verdict is what was measured; what follows is nothing, and who said so stands beside it."""
+    gates = {"gate": Gate(metric="m", fail_below=0.9, action="stop")}
+    report = evaluate_gates(metric_rows(("m", "all", 0.5, 5, 10)), gates, None, {"gate": "Ada: because"})
+    row = report.table.iloc[0]
+    assert (row["verdict"], row["action"], row["overruled"]) == ("fail", "continue", "Ada: because")
+    assert (report.failed, report.overruled, report.verdict) == ([], ["gate"], "warn")
+    kept = evaluate_gates(metric_rows(("m", "all", 0.95, 5, 10)), gates, None, {"gate": "Ada: because"})
+    assert kept.overruled == []
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {"fail_below": 0.5, "action": "degrade", "blocks": ["findings"]},
+        {"history": {"min_runs": 5, "max_runs": 4, "fail_change": 0.1}},
+        {"history": {"warn_change": 0.1}},
+    ],
+)
+def test_gates_that_contradict_themselves_are_refused(gate):
+    """Stages named by a gate that blocks nothing, a history longer than is kept, a rule that never fails."""
+    with pytest.raises(ValueError, match=r"block|max_runs|never fail"):
+        Gate(metric="m", **gate)

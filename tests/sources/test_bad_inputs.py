@@ -13,67 +13,10 @@ from hypothesis import strategies as st
 
 from sbir_toolkit.errors import InputError, ToolkitError
 from sbir_toolkit.params import Limits
-from sbir_toolkit.sources import load_awards, load_recipients, read_awards, read_recipients
+from sbir_toolkit.sources import load_awards, load_recipients, read_awards
 
 HEADER = b"Company,Agency,Award Year\n"
 Write = Callable[..., Path]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "the file is empty"),
-        (b"\n\n", "only blank lines"),
-        (b"PK\x03\x04junk", "zip archive"),
-        (HEADER.decode().encode("utf-16"), "UTF-16"),
-        (b"\x00\x01\x02\n" * 50, "bytes that aren't text"),
-        (bytes(range(1, 256)) * 9, "no file of SBIR awards|no readable header"),
-        (b'"Company,Agency\nx,y\n', "a quote that is never closed"),
-        (b"Company,Agency,Award Year\rA,B,2016\r", "carriage return only"),
-        (b"Company;Agency;Award Year\nA;B;2016\n", "separated by semicolons"),
-        (b"Company\tAgency\tAward Year\nA\tB\t2016\n", "separated by tabs"),
-        (
-            b"A,B,2016\n",
-            "no column for company, agency, award year|no column for company, award year, agency",
-        ),
-        (b"Company,Company,Agency,Award Year\nA,A,B,2016\n", "stands twice"),
-        (b"recipient_hash,legal_business_name,uei\nh,A,\n", "a file of federal recipients: give it as that"),
-        (gzip.compress(HEADER + b"A,B,2016\n" * 99)[:-12], "cut off or damaged"),
-        (gzip.compress(b""), "only blank lines"),
-        (HEADER, "not a single record"),
-        (HEADER + b"\n\r\n", "not a single record"),
-    ],
-)
-def test_wrong_files_are_refused(write_file: Write, tmp_path: Path, content: bytes, message: str) -> None:
-    """Each is refused with the file's name and what to do, and nothing is written."""
-    path = write_file(content)
-    with pytest.raises(InputError, match=message) as caught:
-        load_awards(path, tmp_path / "out", Limits())
-    assert str(path) in str(caught.value)
-    assert "to do:" in str(caught.value)
-    assert not list((tmp_path / "out").glob("*"))
-
-
-def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing file, a folder and a file without permission are told apart."""
-    with pytest.raises(InputError, match="doesn't exist"):
-        read_awards(tmp_path / "missing.csv")
-    with pytest.raises(InputError, match="this is a folder"):
-        read_recipients(tmp_path)
-
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    (tmp_path / "secret.csv").write_bytes(HEADER)
-    monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(InputError, match="may not be read"):
-        read_awards(tmp_path / "secret.csv")
-
-
-def test_awards_are_no_recipients(write_file: Write) -> None:
-    """Awards given as recipients are recognised."""
-    with pytest.raises(InputError, match="a file of SBIR awards: give it as that"):
-        read_recipients(write_file(HEADER))
 
 
 def test_gzip_is_read_under_any_name(write_file: Write) -> None:
@@ -111,6 +54,18 @@ def test_report_says_everything(write_file: Write, tmp_path: Path) -> None:
     assert shown.startswith("<table>")
     assert "&lt;b&gt;" in shown
     assert "<b>" not in shown
+
+
+def test_outcomes_come_with_examples(write_file: Write, tmp_path: Path) -> None:
+    """Kind by kind it is said what became of the records; of rejects the first one is shown."""
+    content = HEADER + b"A\0,B,2016\n,B,2016\n,C,2017\nA,B,x\n"
+    outcomes = load_awards(write_file(content), tmp_path / "out", Limits()).outcomes()
+    assert outcomes.to_numpy().tolist() == [
+        ["kept", "", 1, ""],
+        ["rejected", "blank company", 2, "input.csv, line 3: ,B,2016"],
+        ["rejected", "unreadable award year", 1, "input.csv, line 5: A,B,x"],
+        ["repaired", "nul_byte", 1, ""],
+    ]
 
 
 def test_a_failed_load_leaves_the_old_tables(write_file: Write, tmp_path: Path) -> None:
