@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -38,6 +37,7 @@ from sbir_toolkit.reports.charts.base import (
 )
 from sbir_toolkit.reports.units import (
     format_count,
+    format_day,
     format_interval,
     format_large_usd,
     format_number,
@@ -152,7 +152,7 @@ class _Scale:
 
     def write(self, value: float) -> str:
         if self.is_date:
-            return (date(1970, 1, 1) + timedelta(days=round(value))).isoformat()
+            return format_day(value)
         return format_share(value).replace(".0 %", " %") if self.is_share else format_number(value)
 
 
