@@ -39,7 +39,14 @@ if TYPE_CHECKING:
     )
     from sbir_toolkit.pipeline.match import match_awards
     from sbir_toolkit.pipeline.workspace import open_stage
-    from sbir_toolkit.quality import decide, evaluate_gates, measure_quality, release_awards
+    from sbir_toolkit.quality import (
+        decide,
+        evaluate_gates,
+        find_failing_rows,
+        find_outliers,
+        measure_quality,
+        release_awards,
+    )
     from sbir_toolkit.reports import charts
     from sbir_toolkit.reports.filled import count_filled
     from sbir_toolkit.reports.funding import summarize_funding
@@ -64,6 +71,8 @@ _HOMES = {
     "explain_match": "matching",
     "explain_regressions": "performance",
     "find_alerts": "performance",
+    "find_failing_rows": "quality",
+    "find_outliers": "quality",
     "judge_stages": "performance",
     "load_awards": "sources",
     "load_params": "params",
@@ -106,6 +115,8 @@ __all__ = [
     "explain_match",
     "explain_regressions",
     "find_alerts",
+    "find_failing_rows",
+    "find_outliers",
     "judge_stages",
     "load_awards",
     "load_params",

@@ -29,6 +29,8 @@ from sbir_toolkit.storage import append_line
 _DISK_BLOCK = 512
 _PAGE = resource.getpagesize()
 _GLANCE_S = 0.04
+# Of the sampler's time, what walking through pages may take.
+_WALK_SHARE = 0.01
 EVENTS_VARIABLE = "SBIR_EVENTS"
 STAGE_VARIABLE = "SBIR_STAGE"
 
@@ -111,9 +113,10 @@ class TreeUsage:
 class TreeSampler:
     """Samples the memory and CPU time of a process and all its descendants, in a thread of its own.
 
-    A whole look is dear (the system walks through all pages of each process), so between two of them the
-    sampler only glances at how much each process's own memory has grown since; a spike of a few dozen
-    milliseconds counts towards the peak, also that of a child which is gone at the next look.
+    To count shared pages once the system walks through all pages of each process, which is dear: it is done
+    so seldom that it takes a hundredth of the time. In between the sampler adds how much each process's own
+    memory has grown, and glances at that often, so that a spike of a few dozen milliseconds counts towards
+    the peak, also that of a child which is soon gone.
 
     Parameters
     ----------
@@ -136,8 +139,8 @@ class TreeSampler:
         self._cpu: dict[tuple[int, float], float] = {}
         self._io: dict[tuple[int, float], tuple[int, int]] = {}
         self._own: dict[int, int] = {}
-        self._new: set[int] = set()
-        self._newest_pid = b""
+        self._walked_bytes = 0
+        self._next_walk = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"sampler-{pid}", daemon=True)
         self.peak_bytes_ = 0
@@ -155,8 +158,7 @@ class TreeSampler:
 
     def sample(self) -> TreeUsage:
         """Look once, now."""
-        memory = processes = 0
-        own: dict[int, int] = {}
+        processes = []
         with contextlib.suppress(psutil.Error):
             for process in [self._root, *self._root.children(recursive=True)]:
                 with contextlib.suppress(psutil.Error):
@@ -165,28 +167,42 @@ class TreeSampler:
                         times = process.cpu_times()
                         self._cpu[key] = times.user + times.system
                         self._io[key] = _bytes_moved(process)
-                    memory += _memory(process)
-                    own[process.pid] = _own_bytes(process.pid)
-                    processes += 1
+                    processes.append(process)
+        if time.monotonic() >= self._next_walk:
+            self._walk(processes)
         moved = list(self._io.values())
         self.last_ = TreeUsage(
-            memory, sum(self._cpu.values()), processes, sum(io[0] for io in moved), sum(io[1] for io in moved)
+            self._walked_bytes + self._grown({process.pid for process in processes}),
+            sum(self._cpu.values()),
+            len(processes),
+            sum(io[0] for io in moved),
+            sum(io[1] for io in moved),
         )
-        self.peak_bytes_ = max(self.peak_bytes_, memory)
-        self._own = own
+        self.peak_bytes_ = max(self.peak_bytes_, self.last_.memory_bytes)
         return self.last_
 
-    def _glance(self) -> None:
-        # A process that is new since the last whole look counts with all memory of its own.
-        newest_pid = _newest_pid()
-        pids = set(self._own)
-        if newest_pid != self._newest_pid:
+    def _walk(self, processes: list[psutil.Process]) -> None:
+        began = time.thread_time()
+        self._walked_bytes, self._own = 0, {}
+        for process in processes:
             with contextlib.suppress(psutil.Error):
-                pids |= {process.pid for process in self._root.children(recursive=True)}
-            self._newest_pid = newest_pid
-            self._new = pids - set(self._own)
-        grown = sum(_own_bytes(pid) - self._own.get(pid, 0) for pid in pids | self._new)
-        self.peak_bytes_ = max(self.peak_bytes_, self.last_.memory_bytes + grown)
+                self._walked_bytes += _memory(process)
+                self._own[process.pid] = _own_bytes(process.pid)
+        self._next_walk = time.monotonic() + (time.thread_time() - began) / _WALK_SHARE
+
+    def _grown(self, pids: set[int]) -> int:
+        # A process that is new since the last walk counts with all memory of its own; one that is gone, with
+        # what it gave back.
+        return sum(_own_bytes(pid) - self._own.get(pid, 0) for pid in pids | set(self._own))
+
+    def _glance(self) -> None:
+        pids = set(self._own)
+        waiting = list(pids)
+        while waiting:
+            new = _children(waiting.pop()) - pids
+            pids |= new
+            waiting += new
+        self.peak_bytes_ = max(self.peak_bytes_, self._walked_bytes + self._grown(pids))
 
     def _watch(self) -> None:
         while not self._stop.is_set():
@@ -222,11 +238,13 @@ def _own_bytes(pid: int) -> int:
     return (int(resident) - int(shared)) * _PAGE
 
 
-def _newest_pid() -> bytes:
-    try:
-        return Path("/proc/loadavg").read_bytes().split()[-1]
-    except OSError:
-        return b""
+def _children(pid: int) -> set[int]:
+    """Name the processes that a process's threads have started and that are still there."""
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            found.update(map(int, (thread / "children").read_bytes().split()))
+    return found
 
 
 def _bytes_moved(process: psutil.Process) -> tuple[int, int]:

@@ -16,8 +16,10 @@ from sbir_toolkit.performance.causes import Explanation
 from sbir_toolkit.performance.regression import StageVerdicts
 
 _SEVERITIES = {"regression": "error", "suspect": "warning"}
-# A suspect is cheap and mostly chance; only one this many times what is worth speaking of is told about.
+# A suspect is cheap and mostly chance: it is told about when it is this many times what is worth speaking of
+# and was still there when measured this often again.
 _TOLD_TIMES = 3
+_TOLD_AGAIN = 3
 
 
 def find_alerts(
@@ -58,6 +60,7 @@ def find_alerts(
         _change_alert(row)
         for row in verdicts.table.to_dict("records")
         if row["change_share"] > least.get(row["verdict"], math.inf)
+        and (row["verdict"] == "regression" or row["measured_again"] >= _TOLD_AGAIN)
     ]
     return sorted(found, key=lambda alert: alert["severity"] != "error")
 

@@ -47,7 +47,8 @@ class Side:
     facts : dict
         Of the newest of its runs, as in the history's table of runs.
     phases : pandas.DataFrame
-        Index (stage, phase), 'all' for the stage itself; elapsed_s, cpu_s, rows: medians.
+        Index (stage, phase), 'all' for the stage itself; elapsed_s, cpu_s, rows: medians. A phase that others
+        are a part of counts with what is left beside them.
     calibration_s : float
         What the calibration task took; NaN where it wasn't measured.
     """
@@ -107,8 +108,9 @@ def take_side(history: History, run_ids: Sequence[str], label: str) -> Side:
     own = runs[runs["run_id"].isin(run_ids)]
     worked = stages[stages["run_id"].isin(run_ids) & (stages["status"] == "done")]
     whole = worked.assign(phase="all", rows=worked["rows_in"])
-    figures = ["stage", "phase", "elapsed_s", "cpu_s", "rows"]
-    both = pd.concat([whole[figures], phases.loc[phases["run_id"].isin(run_ids), figures]])
+    figures = ["run_id", "stage", "phase", "elapsed_s", "cpu_s", "rows"]
+    inner = _without_parts(phases[phases["run_id"].isin(run_ids)])
+    both = pd.concat([whole[figures], inner[figures]]).drop(columns="run_id")
     return Side(
         label=label,
         facts={str(name): value for name, value in own.to_dict("records")[-1].items()},
@@ -199,6 +201,14 @@ def explain_regressions(
                 stage, *sides, project=project, rooms=(rooms or {}).get(stage, ())
             )
     return explained
+
+
+def _without_parts(phases: pd.DataFrame) -> pd.DataFrame:
+    parts = phases.groupby(["run_id", "stage", "inside"])[["elapsed_s", "cpu_s"]].sum()
+    keys = pd.MultiIndex.from_frame(phases[["run_id", "stage", "phase"]])
+    inside = parts.reindex(keys).fillna(0.0).to_numpy()
+    left = (phases[["elapsed_s", "cpu_s"]] - inside).clip(lower=0)
+    return phases.assign(elapsed_s=left["elapsed_s"], cpu_s=left["cpu_s"])
 
 
 def cause_frame(explained: Mapping[str, Explanation]) -> pd.DataFrame:

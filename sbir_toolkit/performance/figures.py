@@ -12,12 +12,14 @@ of an attempt before the one that counts (a resumed run writes into the same fil
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from sbir_toolkit.tables import STAGE_FIGURES
+
+_Moments: TypeAlias = np.ndarray[Any, Any]
 
 START_UP = "start-up"
 CHUNK_COLUMNS = {
@@ -160,10 +162,12 @@ def _phase_rows(
             "peak_bytes": _peak(samples, stage["started"], first),
         }
         rows.append({"stage": name, "phase": START_UP, "started_s": stage["started"], **start_up})
-    for phase in spans["phase"].drop_duplicates():
+    times = {
+        str(phase): (own["started"].to_numpy(), (own["started"] + own["elapsed_s"]).to_numpy())
+        for phase, own in spans.groupby("phase", sort=False)
+    }
+    for phase, (starts, ends) in times.items():
         of_phase = spans[spans["phase"] == phase]
-        starts = of_phase["started"].to_numpy()
-        ends = starts + of_phase["elapsed_s"].to_numpy()
         elapsed_s = _covered(starts, ends)
         worked_on = of_phase["rows"].sum(min_count=1)
         rows.append(
@@ -177,16 +181,31 @@ def _phase_rows(
                 "rows": worked_on,
                 "rows_per_s": worked_on / elapsed_s if elapsed_s > 0 else None,
                 **{name: of_phase[name].sum(min_count=1) for name in _USED},
+                "inside": _container(phase, times),
             }
         )
     return rows
 
 
-def _covered(starts: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]) -> float:
+def _covered(starts: _Moments, ends: _Moments) -> float:
     """Length of the union of intervals that are sorted by their starts."""
     reached = np.maximum.accumulate(ends)
     before = np.concatenate([[-np.inf], reached[:-1]])
     return float(np.clip(ends - np.maximum(starts, before), 0, None).sum())
+
+
+def _container(phase: str, times: Mapping[str, tuple[_Moments, _Moments]]) -> str | None:
+    """Name the shortest other phase in whose spans all spans of this one lie."""
+    starts, ends = times[phase]
+    found = []
+    for other, (other_starts, other_ends) in times.items():
+        before = np.searchsorted(other_starts, starts, side="right") - 1
+        reached = np.maximum.accumulate(other_ends)[np.maximum(before, 0)]
+        is_inside = bool(((before >= 0) & (ends <= reached)).all())
+        length = _covered(other_starts, other_ends)
+        if other != phase and is_inside and length > _covered(starts, ends):
+            found.append((length, other))
+    return min(found)[1] if found else None
 
 
 def _peak(samples: pd.DataFrame, start: float, end: float) -> float | None:

@@ -62,9 +62,9 @@ _PHASE_LEAST_S = 0.05
 _NOUNS = {"time": "time", "cpu": "CPU time", "memory": "peak memory", "io": "bytes moved"}
 _MORE = {
     "time": ("slower", "faster"),
-    "cpu": ("using more CPU time", "using less CPU time"),
+    "cpu": ("dearer in CPU time", "cheaper in CPU time"),
     "memory": ("hungrier for memory", "content with less memory"),
-    "io": ("moving more bytes", "moving fewer bytes"),
+    "io": ("heavier on the disks", "lighter on the disks"),
 }
 
 
@@ -99,6 +99,16 @@ class StageVerdicts:
         """What somebody should look at: regressions, suspects and improvements."""
         found: pd.DataFrame = self.table[self.table["verdict"].isin(["regression", "suspect", "improvement"])]
         return found
+
+    @property
+    def noteworthy(self) -> pd.DataFrame:
+        """What is confirmed, then the suspects whose newest value lies outside the fence, largest first."""
+        found = self.changes
+        is_outside = (found["value"] > found["high"]) | (found["value"] < found["low"])
+        told = found[(found["verdict"] != "suspect") | is_outside]
+        rank = told["verdict"].map(SEVERITY) - told["change_share"].abs().clip(upper=0.99)
+        ordered: pd.DataFrame = told.loc[rank.sort_values(kind="stable").index]
+        return ordered
 
     @property
     def sentence(self) -> str:

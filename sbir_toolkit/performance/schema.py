@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 METADATA = sa.MetaData()
 
 
@@ -71,6 +71,7 @@ PHASES = sa.Table(
     *_number("rows_per_s"),
     *_number("user_s", "system_s"),
     *_whole("minor_faults", "major_faults", "read_bytes", "written_bytes"),
+    *_text("inside"),
 )
 METRICS = sa.Table("metrics", METADATA, *_of_run("metric"), *_number("value"))
 ALERTS = sa.Table("alerts", METADATA, *_of_run("alert_id"), *_text("severity", "message", "metrics"))
@@ -91,7 +92,8 @@ ADDED: dict[int, dict[sa.Table, tuple[str, ...]]] = {
         RUNS: ("machine", "params", "code_rooms", "calibration_s"),
         STAGES: ("user_s", "system_s", "minor_faults", "major_faults"),
         PHASES: ("user_s", "system_s", "minor_faults", "major_faults", "read_bytes", "written_bytes"),
-    }
+    },
+    3: {PHASES: ("inside",)},
 }
 
 

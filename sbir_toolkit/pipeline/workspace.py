@@ -151,6 +151,16 @@ class OpenStage:
         return self._run.path / "store" if is_fresh else self._project.store
 
     @property
+    def code_paths(self) -> dict[str, tuple[str, ...]]:
+        """The rooms of the code that each stage of the pipeline goes through."""
+        return {stage.name: tuple(stage.rooms) for stage in self._pipeline.stages}
+
+    @property
+    def project(self) -> Path:
+        """The project's folder."""
+        return self._project.root
+
+    @property
     def history(self) -> str | Path:
         """The database of all runs' figures: a file, or the URL that the parameters name."""
         return self.params.performance.history_url or self._project.history

@@ -6,6 +6,7 @@ stops anything; the pipeline acts on the decision.
 """
 
 from sbir_toolkit.quality.decisions import Decision, decide
+from sbir_toolkit.quality.failing import find_failing_rows, find_outliers
 from sbir_toolkit.quality.gates import GateReport, evaluate_gates
 from sbir_toolkit.quality.intervals import wilson_interval
 from sbir_toolkit.quality.metrics import QualityMetrics, measure_quality
@@ -18,6 +19,8 @@ __all__ = [
     "Released",
     "decide",
     "evaluate_gates",
+    "find_failing_rows",
+    "find_outliers",
     "measure_quality",
     "release_awards",
     "wilson_interval",

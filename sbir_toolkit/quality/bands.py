@@ -51,6 +51,8 @@ class Band:
         reach = max(self.reach, least)
         low = -math.inf if rule.direction == "rise" else self.baseline - reach
         high = math.inf if rule.direction == "fall" else self.baseline + reach
+        if self.baseline >= 0 and -math.inf < low < 0:
+            low = 0.0  # what can't be negative can't be that low either
         return low, high
 
 

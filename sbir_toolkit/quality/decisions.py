@@ -45,6 +45,8 @@ class Decision:
         One for each gate that didn't pass, saying why and what follows; at least one sentence.
     marks
         What later outputs must bear: a sentence for each gate that degrades them.
+    verdicts
+        All verdicts, the worst first.
     """
 
     actions: Mapping[str, str]
@@ -52,17 +54,43 @@ class Decision:
     exit_code: int
     sentences: tuple[str, ...]
     marks: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
 
     def gates(self, action: str) -> list[str]:
         """Name the gates from which this action follows."""
         return [gate for gate, taken in self.actions.items() if taken == action]
 
     def __repr__(self) -> str:
-        return "\n".join([f"Decision: {self.overall}", *(f"  {sentence}" for sentence in self.sentences)])
+        return "\n".join(
+            [f"Decision: {self.overall}. {self.headline}", *(f"  {sentence}" for sentence in self.sentences)]
+        )
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)
-        return f"<p>Decision: <strong>{html.escape(self.overall)}</strong></p><ul>{items}</ul>"
+        words = f"<p><strong>{html.escape(self.headline)}</strong></p>"
+        return f'<div class="box {self._looks}">{words}</div><ul>{items}</ul>'
+
+    @property
+    def headline(self) -> str:
+        """Whether it is good and what follows, in one line."""
+        failed = len([1 for verdict in self.verdicts if verdict == "fail"])
+        warned = len([1 for verdict in self.verdicts if verdict == "warn"])
+        if not failed:
+            return f"Good: no gate failed, {warned} warned; the run goes on."
+        if self.overall == "continue":
+            return f"Not good: {failed} of {len(self.verdicts)} gates failed; the run goes on all the same."
+        words = "; ".join(
+            f"{_CONSEQUENCES[action]} ({', '.join(self.gates(action))})"
+            for action in reversed(ACTIONS[1:])
+            if self.gates(action)
+        )
+        return f"Not good: {failed} of {len(self.verdicts)} gates failed. {words[:1].upper()}{words[1:]}."
+
+    @property
+    def _looks(self) -> str:
+        if self.overall in {"block", "stop"}:
+            return "bad"
+        return "warn" if {"fail", "warn"} & set(self.verdicts) else "good"
 
 
 def decide(report: GateReport) -> Decision:
@@ -91,7 +119,8 @@ def decide(report: GateReport) -> Decision:
         )
     marks = tuple(f"gate {row['gate']} failed: {row['reason']}" for row in rows if row["action"] == "degrade")
     exit_code = GateError.exit_code if overall in {"block", "stop"} else 0
-    return Decision(MappingProxyType(actions), overall, exit_code, sentences, marks)
+    verdicts = tuple(str(row["verdict"]) for row in rows)
+    return Decision(MappingProxyType(actions), overall, exit_code, sentences, marks, verdicts)
 
 
 def _say(row: Mapping[Any, Any]) -> str:

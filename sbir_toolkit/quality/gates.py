@@ -301,17 +301,20 @@ def _hold_against_band(row: Mapping[Any, Any], band: Band, gate: Gate, unit: str
         low, high = band.limits(rule, least)
         room = min(room, value - low, high - value)
         if room < 0:
-            runs = f"{band.runs} accepted run{'' if band.runs == 1 else 's'}"
             limit = low if value < low else high
             reason = (
                 f"{gate.metric} is {write_value(value, unit, limit)}{write_counts(row)}, "
                 f"{write_change(size, unit, is_relative=is_relative)} "
-                f"{'below' if value < low else 'above'} the {write_value(band.baseline, unit)} of {runs}, "
-                f"which let pass {_describe_band(low, high, unit)}"
+                f"{'below' if value < low else 'above'} the {write_value(band.baseline, unit)} of "
+                f"{_say_runs(band.runs)}, which let pass {_describe_band(low, high, unit)}"
             )
             return _Finding(verdict, part, reason, value, room, band)
-    reason = f"it keeps to the {write_value(band.baseline, unit)} of {band.runs} accepted runs"
+    reason = f"it keeps to the {write_value(band.baseline, unit)} of {_say_runs(band.runs)}"
     return _Finding("pass", part, reason, value, room, band)
+
+
+def _say_runs(runs: int) -> str:
+    return f"{runs} accepted run{'' if runs == 1 else 's'}"
 
 
 def _describe_band(low: float, high: float, unit: str) -> str:

@@ -78,6 +78,8 @@ def failing_rows(batch: pa.RecordBatch, gate: Gate, part: str) -> pa.Array | Non
         chosen = pa.array(np.ones(batch.num_rows, dtype=bool))
     elif gate.metric == "required_complete_share" and column == "column" and value in batch.schema.names:
         return pc.invert(is_filled(batch[value]))
+    elif gate.metric == "identifier_coverage" and column == "identifier":
+        return pc.is_null(batch[value])
     elif column in batch.schema.names:
         values = batch[column].cast(pa.string())
         chosen = pc.is_null(values) if value == BLANK else pc.fill_null(pc.equal(values, value), False)

@@ -62,5 +62,6 @@ def _with_digits(value: float, unit: str, digits: int) -> str:
         return f"{value * 100:.{digits}g} %"
     if unit == "date":
         return (_FIRST_DAY + timedelta(days=round(value))).isoformat()
-    text = f"{value:,.0f}" if value == round(value) else f"{value:,.{digits}g}"
+    is_large = abs(value) >= 1_000 and digits <= 6
+    text = f"{value:,.0f}" if value == round(value) or is_large else f"{value:,.{digits}g}"
     return text if unit == "count" else f"{text} {unit}"

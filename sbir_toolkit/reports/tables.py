@@ -23,6 +23,7 @@ from sbir_toolkit.reports.units import (
     Unit,
     format_bytes,
     format_count,
+    format_day,
     format_interval,
     format_moment,
     format_number,
@@ -50,6 +51,7 @@ _BADGE_COLUMNS = {"verdict", "decision", "status", "severity", "confidence"}
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "bytes": format_bytes,
     "count": format_count,
+    "day": format_day,
     "moment": format_moment,
     "number": format_number,
     "probability": format_probability,
@@ -69,7 +71,7 @@ _SUFFIXES: tuple[tuple[str, Unit, str], ...] = (
     ("_margin", "probability", " margin"),
     ("_s", "seconds", ""),
 )
-_ROW_UNITS: dict[str, Unit] = {"share": "share", "count": "count", "US dollars": "usd"}
+_ROW_UNITS: dict[str, Unit] = {"share": "share", "count": "count", "US dollars": "usd", "date": "day"}
 _MEASURED = ("value", "low", "high")
 _TEXT_WIDTH = 160
 _PLAIN_WIDTH = 60

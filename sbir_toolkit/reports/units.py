@@ -8,13 +8,13 @@ unless it is exactly that.
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 DASH = "\u2013"
 
 Unit = Literal[
-    "badge", "bytes", "count", "digest", "moment", "number", "plain", "probability", "rate", "seconds",
+    "badge", "bytes", "count", "day", "digest", "moment", "number", "plain", "probability", "rate", "seconds",
     "share", "text", "usd",
 ]  # fmt: skip
 _SHARES = ("_rate", "_share", "_precision", "_recall", "_coverage", "_calibration_error")
@@ -194,6 +194,8 @@ def metric_unit(metric: str) -> Unit:
     """
     if metric.endswith(_SHARES):
         return "share"
+    if metric.endswith("_date"):
+        return "day"
     return "usd" if metric.endswith("_usd") else "number"
 
 
@@ -208,7 +210,22 @@ def format_metric(metric: str, value: float | None) -> str:
     unit = metric_unit(metric)
     if unit == "share":
         return format_share(value)
+    if unit == "day":
+        return format_day(value)
     return format_large_usd(value) if unit == "usd" else format_number(value)
+
+
+def format_day(days: float | None) -> str:
+    """Write a date that is given in days since 1970.
+
+    Examples
+    --------
+    >>> format_day(18_262), format_day(None)
+    ('2020-01-01', '\u2013')
+    """
+    if days is None or math.isnan(days):
+        return DASH
+    return (date(1970, 1, 1) + timedelta(days=round(days))).isoformat()
 
 
 def format_moment(epoch_s: float | None) -> str:

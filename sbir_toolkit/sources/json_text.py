@@ -143,8 +143,7 @@ class _Reader:
             self._set_aside(stop, NO_OBJECT)
             return None
         self._row += 1
-        values = {_plain(key): item for key, item in value.items()}
-        record = _Record(values, self._text[self._at : stop], self._row, self._line)
+        record = _Record(_with_plain_keys(value), self._text[self._at : stop], self._row, self._line)
         self._drop(stop)
         return record
 
@@ -189,7 +188,7 @@ def _batch(records: list[_Record], keys: list[str], form: Format, reader: _Reade
     layout = find_columns(keys, form, "") if keys else find_columns(list(form.aliases), form, "")
     repaired: Counter[str] = Counter(reader.repaired)
     columns = {
-        str(at): pa.array([_as_text(record.values.get(key), repaired) for record in records], pa.string())
+        str(at): _column([record.values.get(key) for record in records], repaired)
         for at, key in enumerate(layout.header)
     }
     rows = np.array([record.row for record in records], dtype=np.int64)
@@ -197,6 +196,14 @@ def _batch(records: list[_Record], keys: list[str], form: Format, reader: _Reade
     faults, reader.faults = tuple(reader.faults), []
     raws = [record.raw for record in records]
     return Batch(pa.table(columns), layout, rows, lines, lambda index: _plain(raws[index]), faults, +repaired)
+
+
+def _column(values: list[object], repaired: Counter[str]) -> pa.Array:
+    """Give a column as text; only what isn't all clean text is looked at value by value."""
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        return pa.array([_as_text(value, repaired) for value in values], pa.string())
 
 
 def _as_text(value: object, repaired: Counter[str]) -> str:
@@ -211,6 +218,12 @@ def _as_text(value: object, repaired: Counter[str]) -> str:
     if isinstance(value, list):
         return "|".join(_as_text(item, repaired) for item in value)
     return json.dumps(value)
+
+
+def _with_plain_keys(values: dict[str, object]) -> dict[str, object]:
+    if "".join(values).isascii():
+        return values
+    return {_plain(key): value for key, value in values.items()}
 
 
 def _plain(text: str) -> str:

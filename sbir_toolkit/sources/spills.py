@@ -6,6 +6,7 @@ is made of them depends neither on the memory nor on how the rows came.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -37,13 +38,8 @@ class Spill:
         self._stack = ExitStack()
 
     def __enter__(self) -> Spill:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sbir-toolkit-")))
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._paths = [folder / f"{at:02}.arrow" for at in range(FILES)]
-        self._writers = [
-            self._stack.enter_context(pa.ipc.new_file(str(path), self._schema, options=options))
-            for path in self._paths
-        ]
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sbir-toolkit-")))
+        self._writers: dict[int, pa.ipc.RecordBatchFileWriter] = {}
         return self
 
     def __exit__(
@@ -57,17 +53,26 @@ class Spill:
         order = np.argsort(owners, kind="stable")
         sorted_rows = rows.take(pa.array(order))
         borders = np.searchsorted(owners[order], np.arange(FILES + 1))
-        for writer, first, stop in zip(self._writers, borders[:-1], borders[1:], strict=True):
+        for at, (first, stop) in enumerate(itertools.pairwise(borders.tolist())):
             if stop > first:
-                writer.write_table(sorted_rows.slice(int(first), int(stop - first)))
+                self._writer(at).write_table(sorted_rows.slice(first, stop - first))
 
     def read(self) -> Iterator[pa.Table]:
         """Give one file after the other; nothing can be added any more."""
-        for writer in self._writers:
+        for writer in self._writers.values():
             writer.close()
-        for path in self._paths:
-            with pa.OSFile(str(path)) as stored, pa.ipc.open_file(stored) as file:
+        for at in sorted(self._writers):
+            with pa.OSFile(str(self._path(at))) as stored, pa.ipc.open_file(stored) as file:
                 rows = file.read_all()
-            path.unlink()
-            if rows.num_rows:
-                yield rows
+            self._path(at).unlink()
+            yield rows
+
+    def _writer(self, at: int) -> pa.ipc.RecordBatchFileWriter:
+        if at not in self._writers:
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            writer = pa.ipc.new_file(str(self._path(at)), self._schema, options=options)
+            self._writers[at] = self._stack.enter_context(writer)
+        return self._writers[at]
+
+    def _path(self, at: int) -> Path:
+        return self._folder / f"{at:02}.arrow"

@@ -305,6 +305,7 @@ STAGE_FIGURES = Table(
         Column("major_faults", "int64", "Pages that had to be read from a disk", low=0),
         Column("read_bytes", "int64", "Bytes read from disks", low=0),
         Column("written_bytes", "int64", "Bytes written to disks", low=0),
+        text("inside", "The phase that this one is a part of"),
     ),
 )
 RECOMMENDATIONS = Table(

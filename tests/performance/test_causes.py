@@ -1,8 +1,18 @@
 import pytest
 
-from sbir_toolkit.performance import History, explain_change, take_side
+from sbir_toolkit.params import Performance
+from sbir_toolkit.performance import (
+    History,
+    cause_frame,
+    explain_change,
+    explain_regressions,
+    judge_stages,
+    measure_run,
+    name_causes,
+    take_side,
+)
 
-from .runs import keep, phase_event, run_record, stage
+from .runs import CREATED, keep, phase_event, run_record, stage
 
 
 @pytest.fixture
@@ -114,3 +124,35 @@ def test_a_library(history):
     told = explain(history, score=(8.0, 8.0, 100), environment=environment)
     assert first(told) == ("computing", "score", "pandas 3.1 -> 2.0", "high")
     assert "pandas 3.1 -> 2.0" in repr(told)
+
+
+def test_a_phase_inside_another_counts_once(history):
+    """What a part of a phase takes longer isn't laid to the whole phase as well."""
+    for run_id, more in (("before", 0.0), ("after", 3.0)):
+        run = run_record(run_id, {"match": stage(elapsed_s=10.0 + more, cpu_s=9.0 + more)})
+        events = [phase_event("match", "match", 1, 8 + more), phase_event("match", "score", 2, 4 + more)]
+        keep(history, run, events)
+    sides = take_side(history, ["before"], "a"), take_side(history, ["after"], "b")
+    told = explain_change("match", *sides).table
+    assert told[["where", "changed_s"]].to_numpy().tolist() == [["score", 3.0]]
+
+
+def test_a_confirmed_regression_is_explained_and_its_alert_names_the_cause(history):
+    """Runs before the onset are held against those since; what changed at the onset is the cause."""
+    for number in range(15):
+        is_slow = number >= 8
+        run = run_record(f"r{number}", {"match": stage(elapsed_s=13.0 if is_slow else 10.0, cpu_s=9.0)})
+        params = {"compute": {"chunk_companies": 10 if is_slow else 1_000}}
+        run |= {"created": CREATED + number, "params": params, "calibration_s": 0.05}
+        events = [phase_event("match", "score", 1, 8.0 if is_slow else 5.0)]
+        keep(history, run, events)
+    verdicts = judge_stages(history, run, measure_run(run, events), Performance())
+    explained = explain_regressions(history, verdicts)
+    cause = cause_frame(explained).iloc[0]
+    assert cause[["stage", "part", "where"]].tolist() == ["match", "computing", "score"]
+    assert cause["cause"] == "compute.chunk_companies 1000 -> 10"
+    alert = {"id": "slowdown:match", "severity": "error", "message": "m", "metrics": {}}
+    other = {**alert, "id": "memory_growth:match"}
+    named, left = name_causes([alert, other], explained)
+    assert "chunk_companies" in named["metrics"]["cause"]
+    assert left == other

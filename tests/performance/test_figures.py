@@ -115,3 +115,16 @@ def test_no_events():
     """Without events there are stages without phases, and no chunks."""
     assert measure_run(run_record(), [])["phase"].tolist() == ["all"]
     assert chunk_figures([]).empty
+
+
+def test_a_phase_knows_what_it_is_a_part_of():
+    """Phases that lie inside another one, also several times over, name the nearest; others name none."""
+    events = [
+        phase_event("match", "match", 1, 6),
+        phase_event("match", "score", 2, 1),
+        phase_event("match", "score", 4, 1),
+        phase_event("match", "pairs", 4.2, 0.5),
+        phase_event("match", "join", 7.5, 1),
+    ]
+    figures = measure_run(run_record(), events).set_index("phase")["inside"]
+    assert figures[["score", "pairs", "match", "join"]].fillna("-").tolist() == ["match", "score", "-", "-"]

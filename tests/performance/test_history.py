@@ -155,7 +155,7 @@ def test_an_older_history_is_brought_up_to_date(tmp_path, history):
         run_record(environment={"cpu": "Xeon", "cores": 2, "memory_bytes": 8e9, "os": "Linux"})
     )
     with sqlite3.connect(path) as connection:
-        for table, names in ADDED[2].items():
+        for table, names in [item for added in ADDED.values() for item in added.items()]:
             for name in names:
                 connection.execute(f"ALTER TABLE {table.name} DROP COLUMN {name}")
         connection.execute("DROP TABLE accepted")

@@ -34,7 +34,7 @@ def test_times_never_show_sixty_seconds_or_minutes(first: float, second: float) 
     """A written time carries over into the next unit."""
     for seconds in (first, second):
         text = units.format_seconds(seconds)
-        assert "60 s" not in f" {text}".replace(" 0 min", "")
+        assert " 60 s" not in f" {text}".replace(" 0 min", "")
         assert "60 min" not in text
 
 

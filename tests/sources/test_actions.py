@@ -166,7 +166,7 @@ def test_actions_are_no_awards(write_file: Write) -> None:
 AMOUNTS = st.decimals(-10_000, 10_000, places=2).map(str)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -89,7 +89,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(ROWS, ROWS, st.integers(1, 4))
 def test_nothing_is_lost_when_files_are_put_together(
     tmp_path: Path, first: list[tuple[str, str, str]], second: list[tuple[str, str, str]], rows: int

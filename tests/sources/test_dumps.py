@@ -228,7 +228,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(PIECES).map(b"".join), st.integers(1, 4))
 def test_any_copy_text_gives_rows_or_a_plain_error(tmp_path: Path, text: bytes, rows: int) -> None:
     """Every line is kept or rejected, whatever it holds, and the batches' size doesn't matter."""

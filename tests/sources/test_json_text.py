@@ -124,7 +124,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(PIECES, max_size=8).map("".join), st.sampled_from(["", "["]), st.integers(1, 3))
 def test_any_json_gives_rows_or_a_plain_error(tmp_path: Path, text: str, start: str, rows: int) -> None:
     """Whatever follows a record: an error of the toolkit's own, or every record kept or rejected."""

@@ -37,6 +37,7 @@ from sbir_toolkit.reports.charts.base import (
 )
 from sbir_toolkit.reports.units import (
     format_count,
+    format_day,
     format_interval,
     format_large_usd,
     format_number,
@@ -144,11 +145,14 @@ class _Scale:
     low: float
     high: float
     is_share: bool
+    is_date: bool = False
 
     def place(self, value: float) -> float:
         return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
 
     def write(self, value: float) -> str:
+        if self.is_date:
+            return format_day(value)
         return format_share(value).replace(".0 %", " %") if self.is_share else format_number(value)
 
 
@@ -176,7 +180,7 @@ def gate_values(gates: pd.DataFrame, limits: Mapping[str, Gate], *, source: str 
     figure = new_figure(0.3 + 0.5 * len(gates))
     axes = figure.subplots()
     for row, gate in enumerate(rows_of(gates)):
-        _draw_gate(axes, row, gate, limits.get(gate.gate))
+        _draw_gate(axes, row, gate, _limits_of(gate, limits.get(gate.gate)))
     label_rows(axes, list(gates["gate"].str.replace("_", " ")), width=30)
     axes.set_xlim(-0.01, 1.01)
     axes.set_xticks([])
@@ -189,6 +193,20 @@ def gate_values(gates: pd.DataFrame, limits: Mapping[str, Gate], *, source: str 
         n=f"{len(gates)} gates",
         source=source,
     )
+
+
+def _limits_of(gate: Any, limit: Gate | None) -> Gate | None:
+    """Give the limits to draw: where a gate has none of its own, the band of the accepted runs."""
+    if limit is None:
+        return None
+    own = (limit.warn_below, limit.fail_below, limit.warn_above, limit.fail_above)
+    if any(mark is not None for mark in own):
+        return limit
+    low, high = (None if pd.isna(end) else float(end) for end in (gate.band_low, gate.band_high))
+    if low is None and high is None:
+        return None
+    kind = "fail" if gate.verdict == "fail" else "warn"
+    return limit.model_copy(update={f"{kind}_below": low, f"{kind}_above": high})
 
 
 def _gates_title(gates: pd.DataFrame) -> str:
@@ -234,7 +252,9 @@ def _draw_gate(axes: Axes, row: int, gate: Any, limit: Gate | None) -> None:
                 solid_capstyle="butt",
             )
     shown = (
-        "not measured" if pd.isna(value) else (format_number(value) if limit is None else scale.write(value))
+        ("no value" if gate.verdict == "unknown" else "not measured")
+        if pd.isna(value)
+        else ("no verdict yet" if limit is None else scale.write(value))
     )
     write_at_edge(
         axes,
@@ -249,6 +269,8 @@ def _draw_gate(axes: Axes, row: int, gate: Any, limit: Gate | None) -> None:
 def _scale(values: list[float], limit: Gate) -> _Scale:
     low, high = min(values), max(values)
     is_share = low >= 0 and high <= 1
+    if limit.metric.endswith("_date"):
+        return _Scale(low - 60, high + 60, is_share, is_date=True)
     span = max(high - low, 0.02 if is_share else abs(high) * 0.2, 1e-9)
     if limit.fail_below is None and low >= 0:
         return _Scale(0.0, max(high * 1.25, 1e-9), is_share)
@@ -272,7 +294,9 @@ def _zones(limit: Gate, scale: _Scale) -> list[tuple[float, float, str]]:
 
 
 @house_style
-def metric_trends(history: pd.DataFrame, *, source: str = "history of runs") -> Chart:
+def metric_trends(
+    history: pd.DataFrame, *, gates: pd.DataFrame | None = None, source: str = "history of runs"
+) -> Chart:
     """Draw the metrics from run to run.
 
     Parameters
@@ -280,6 +304,8 @@ def metric_trends(history: pd.DataFrame, *, source: str = "history of runs") -> 
     history : pandas.DataFrame
         One row per run and metric with `run_id`, `metric` and `value`, and `created` (seconds since 1970) to
         order the runs by; without it they are taken in the order of their first row.
+    gates : pandas.DataFrame, optional
+        Of the contract GATES; the band that the accepted runs let pass is drawn where one compares.
     source
         Where the history comes from, for the caption.
 
@@ -309,6 +335,7 @@ def metric_trends(history: pd.DataFrame, *, source: str = "history of runs") -> 
         line = known[known["metric"] == name]
         write, axis = _manner(name, line["value"])
         axes.plot(line["run"], line["value"], "o-", color=BLUE, markersize=3.2, linewidth=1.2)
+        _draw_band(axes, name, gates)
         last = float(line["value"].iloc[-1])
         axes.set_title(f"{shorten(readable(name), 30)}\n{write(last)}", loc="left", color=INK, size=8.5)
         axes.yaxis.set_major_formatter(axis)
@@ -324,11 +351,21 @@ def metric_trends(history: pd.DataFrame, *, source: str = "history of runs") -> 
     return finish(
         figure,
         _change_title(known, changes),
-        "Each metric from run to run on its own scale; the figure in its heading is the latest run's",
+        "Each metric from run to run, the latest in its heading; green: what the accepted runs let pass",
         alt=f"{len(names)} metrics over {len(runs)} runs.",
         n=f"{len(runs)} runs",
         source=source,
     )
+
+
+def _draw_band(axes: Axes, metric: str, gates: pd.DataFrame | None) -> None:
+    if gates is None:
+        return
+    chosen = gates[(gates["metric"] == metric) & (gates["slice"] == "all") & gates["baseline"].notna()]
+    for gate in rows_of(chosen.head(1)):
+        for end in (gate.band_low, gate.band_high):
+            if pd.notna(end):
+                axes.axhspan(min(end, gate.baseline), max(end, gate.baseline), color=_ZONES["pass"], zorder=0)
 
 
 def _manner(name: str, values: pd.Series[float]) -> tuple[Callable[[float], str], FuncFormatter]:

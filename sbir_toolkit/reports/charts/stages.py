@@ -12,6 +12,7 @@ from sbir_toolkit.reports.charts.base import (
     INK,
     LIGHT_BLUE,
     MUTED,
+    RED,
     SERIES_COLOURS,
     Chart,
     bytes_axis,
@@ -176,7 +177,9 @@ def _draw_samples(axes: Axes, samples: pd.DataFrame, order: list[str]) -> None:
 
 
 @house_style
-def stage_trends(trends: pd.DataFrame, *, source: str = "history of runs") -> Chart:
+def stage_trends(
+    trends: pd.DataFrame, verdicts: pd.DataFrame | None = None, *, source: str = "history of runs"
+) -> Chart:
     """Draw each stage's time and cost per row from run to run.
 
     Parameters
@@ -184,14 +187,16 @@ def stage_trends(trends: pd.DataFrame, *, source: str = "history of runs") -> Ch
     trends : pandas.DataFrame
         One row per run and stage with `run_id`, `created` (seconds since 1970), `stage`, `elapsed_s` and
         `cost_s_per_row`.
+    verdicts : pandas.DataFrame, optional
+        The table of `judge_stages`: where a change is confirmed, its onset is marked and named in the title.
     source
         Where the history comes from, for the caption.
 
     Returns
     -------
     Chart
-        Two small panels per stage; the band holds the middle 80 % of the earlier runs. When there is only one
-        run, words that say so.
+        Two small panels per stage; the band holds the middle 80 % of the earlier runs, or of those before a
+        confirmed change. When there is only one run, words that say so.
     """
     known = trends[trends["elapsed_s"].notna()].sort_values(["created", "run_id"], kind="stable")
     if known.empty:
@@ -202,13 +207,14 @@ def stage_trends(trends: pd.DataFrame, *, source: str = "history of runs") -> Ch
             "First run: no trend yet", "Stages are drawn from run to run, once there are two", source=source
         )
     known = known.assign(run=known["run_id"].map(runs))
+    onsets = _onsets(verdicts, runs)
     stages = list(known["stage"].unique())
     figure = new_figure(0.5 + 1.05 * len(stages))
     panels = figure.subplots(len(stages), 2, squeeze=False, sharex=True)
     for (left, right), stage in zip(panels, stages, strict=True):
         lines = known[known["stage"] == stage]
-        _draw_trend(left, lines["run"], lines["elapsed_s"])
-        _draw_trend(right, lines["run"], lines["cost_s_per_row"])
+        _draw_trend(left, lines["run"], lines["elapsed_s"], onsets.get(stage))
+        _draw_trend(right, lines["run"], lines["cost_s_per_row"], onsets.get(stage))
         left.set_title(readable(stage), loc="left", color=INK, weight="bold", size=8.5)
         left.set_ylabel("time")
         right.set_ylabel("per row")
@@ -218,23 +224,48 @@ def stage_trends(trends: pd.DataFrame, *, source: str = "history of runs") -> Ch
         axes.locator_params(axis="x", integer=True, nbins=8)
     return finish(
         figure,
-        _trend_title(known),
-        "Time of each stage (left) and its time per row (right); line and band: earlier median, middle 80 %",
+        _onset_title(verdicts) or _trend_title(known),
+        "Time of each stage (left), per row (right); line, band: baseline's median, middle 80 %; red: onset",
         alt=f"{len(stages)} stages over {len(runs)} runs.",
         n=f"{len(runs)} runs",
         source=source,
     )
 
 
-def _draw_trend(axes: Axes, runs: pd.Series[int], values: pd.Series[float]) -> None:
+def _onsets(verdicts: pd.DataFrame | None, runs: dict[str, int]) -> dict[str, int]:
+    if verdicts is None:
+        return {}
+    dated = verdicts[
+        (verdicts["phase"] == "all") & (verdicts["measure"] == "time") & verdicts["onset_run"].isin(runs)
+    ]
+    return {row.stage: runs[row.onset_run] for row in rows_of(dated)}
+
+
+def _onset_title(verdicts: pd.DataFrame | None) -> str:
+    if verdicts is None:
+        return ""
+    dated = verdicts[verdicts["onset_run"].notna() & (verdicts["measure"] == "time")]
+    if dated.empty:
+        return ""
+    first = dated.iloc[0]
+    where = first["stage"] if first["phase"] == "all" else f"{first['stage']}, {first['phase']}"
+    word = "slower" if first["change_share"] > 0 else "faster"
+    share = format_share(abs(first["change_share"]))
+    return f"{readable(where)} {word} by {share} since run {first['onset_run']}"
+
+
+def _draw_trend(axes: Axes, runs: pd.Series[int], values: pd.Series[float], onset: int | None = None) -> None:
     values = values.astype("float64")
     is_known = values.notna()
     runs, values = runs[is_known], values[is_known]
     earlier = values.iloc[:-1]
-    if len(earlier) > 1:
-        axes.axhspan(float(earlier.quantile(0.1)), float(earlier.quantile(0.9)), color="#e9edf1", linewidth=0)
-    if len(earlier):
-        axes.axhline(earlier.median(), color=GREY, linewidth=1)
+    before = earlier if onset is None else values[runs < onset]
+    if len(before) > 1:
+        axes.axhspan(float(before.quantile(0.1)), float(before.quantile(0.9)), color="#e9edf1", linewidth=0)
+    if len(before):
+        axes.axhline(before.median(), color=GREY, linewidth=1)
+    if onset is not None:
+        axes.axvline(onset - 0.5, color=RED, linewidth=1.2)
     axes.plot(runs, values, "-", color=LIGHT_BLUE, linewidth=1.2)
     axes.plot(runs.iloc[:-1], earlier, "o", color=LIGHT_BLUE, markersize=3.2)
     axes.plot(runs.iloc[-1:], values.iloc[-1:], "o", color=BLUE, markersize=5)
