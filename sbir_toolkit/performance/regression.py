@@ -106,7 +106,7 @@ class StageVerdicts:
         found = self.changes
         is_outside = (found["value"] > found["high"]) | (found["value"] < found["low"])
         told = found[(found["verdict"] != "suspect") | is_outside]
-        rank = told["verdict"].map(SEVERITY) - told["change_share"].abs().clip(upper=0.99)
+        rank = told["verdict"].map(SEVERITY).astype(float) - told["change_share"].abs().clip(upper=0.99)
         ordered: pd.DataFrame = told.loc[rank.sort_values(kind="stable").index]
         return ordered
 

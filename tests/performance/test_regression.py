@@ -47,6 +47,13 @@ def test_a_steady_stage_has_not_changed(history):
     assert len(verdicts.changes) == 0
 
 
+def test_the_first_run_of_all_has_nothing_noteworthy(history):
+    """Without a history there is no verdict, and the list of what to look at is empty, not an error."""
+    verdicts = judge(history, a_run(1))
+    assert verdicts.verdict == "unknown"
+    assert verdicts.noteworthy.empty
+
+
 def test_from_suspect_to_regression(history):
     """The first slow run is a suspect; after five more it is confirmed and dated, per row."""
     fill(history, [*STEADY, *SLOW[:1]])
