@@ -148,6 +148,13 @@ class ParquetWriter:
             self._flush(self._rows)
         self._file.close()
 
+    def abandon(self) -> None:
+        """Let go of the file after something went wrong; that closing fails then says nothing new."""
+        import pyarrow as pa
+
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._file.close()
+
     def _flush(self, rows: int) -> None:
         import pyarrow as pa
 
@@ -185,8 +192,10 @@ def parquet_writer(
         writer = ParquetWriter(temporary, schema, group_rows, **encoding)
         try:
             yield writer
-        finally:
-            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
+        writer.close()
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from sbir_toolkit import storage
@@ -67,3 +70,19 @@ def test_lock_is_freed_by_death_and_names_its_owner(tmp_path: Path) -> None:
     assert not storage.is_locked(path)
     with storage.locked(path, "a thing"):
         assert storage.is_locked(path)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """What the system refused is raised, not what follows from it, and no half table is there."""
+    table = pa.table({"value": np.random.default_rng(1).random(200_000)})
+    path = tmp_path / "table.parquet"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            storage.write_parquet(path, table)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+    storage.write_parquet(path, table)
+    assert path.exists()
