@@ -94,7 +94,7 @@ def commits_between(project: Path, before: str, after: str, rooms: Iterable[str]
         The project's folder; when it is no git checkout, or doesn't know the commits, none are named.
     """
     paths = [f"sbir_toolkit/{room}{suffix}" for room in rooms for suffix in ("", ".py")]
-    said = _git(project, "log", "--format=%h %s", f"{before}..{after}", "--", *paths)
+    said = _git(project, "log", "--no-merges", "--format=%h %s", f"{before}..{after}", "--", *paths)
     return tuple(said.splitlines()) if said else ()
 
 

@@ -8,9 +8,10 @@ used to keep several cores busy and no longer does).
 
 Then what changed between the two sides: commits and rooms of the code on the stage's path, parameters,
 versions of libraries, inputs' content. A part of the change is laid to what may have caused a part of that
-kind: work to inputs and parameters, computing to code, parameters and libraries. Where several may, all are
-named and the confidence falls; where nothing changed that could, the part is *not identifiable*, with what
-would be needed to say more. No cause is ever named that isn't a measured difference.
+kind: work to inputs and parameters, computing to code, parameters and libraries, waiting and parallelism only
+to what the machine is asked for. Where several may, all are named and the confidence falls, also where no
+calibration tells a busy machine from a dearer program; where nothing changed that could, the part is *not
+identifiable*, with what would be needed to say more. No cause is ever named that isn't a measured difference.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ CAUSE_COLUMNS = ("rank", "part", "where", "changed_s", "share", "cause", "eviden
 _REST = "between phases"
 _LEAST_SHARE = 0.05
 _PARALLEL = 1.2
+_SHOWN_COMMITS = 3
 _NEEDED = "needed to say more: a profile of both versions, or runs that change one thing at a time"
 
 
@@ -143,7 +145,7 @@ def explain_change(
     old, new = _times(before, stage), _times(after, stage)
     before_s, after_s = old["all"]["elapsed_s"], new["all"]["elapsed_s"]
     found = _changes(before.facts, after.facts, project, rooms)
-    said = [words for kind in found.values() for words in kind]
+    said = list(dict.fromkeys(words for kind in found.values() for words in kind))
     total = after_s - before_s
     if abs(total) < _LEAST_SHARE * before_s:
         return Explanation(stage, before_s, after_s, said, _table([], total))
@@ -270,23 +272,32 @@ def _changes(
         commits: tuple[str, ...] = ()
         if project is not None and before.get("code_commit") and after.get("code_commit"):
             commits = commits_between(project, before["code_commit"], after["code_commit"], touched)
-        code.append(f"code of {', '.join(touched)}" + (f" ({'; '.join(commits)})" if commits else ""))
+        code.append(f"code of {', '.join(touched)}" + _write_commits(commits))
     elif not new and before.get("code_digest") != after.get("code_digest"):
         code.append("code")
     return {
         "code": code,
         "parameters": _differing("params", before, after),
+        "resources": [words for words in _differing("params", before, after) if words.startswith(_RESOURCES)],
         "libraries": _differing("libraries", before, after),
         "inputs": [f"input {words}" for words in _differing("inputs", before, after) if ".digest" in words],
     }
 
 
+def _write_commits(commits: Sequence[str]) -> str:
+    if not commits:
+        return ""
+    more = f" and {len(commits) - _SHOWN_COMMITS} more" if len(commits) > _SHOWN_COMMITS else ""
+    return f" ({'; '.join(commits[:_SHOWN_COMMITS])}{more})"
+
+
 def _differing(column: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     old, new = (_flat(json.loads(side.get(column) or "{}")) for side in (before, after))
     return [
-        f"{key} {old.get(key, 'unset')} -> {new.get(key, 'unset')}"
-        for key in dict.fromkeys([*old, *new])
-        if old and new and old.get(key) != new.get(key)
+        f"{key} {old[key]} -> {new[key]}"
+        # What only one release knew of is part of the code's change.
+        for key in old
+        if key in new and old[key] != new[key]
     ]
 
 
@@ -306,9 +317,11 @@ _ABLE = {
     "phase": ("inputs", "parameters", "code"),
     "computing": ("code", "parameters", "libraries", "inputs"),
     "start-up": ("code", "libraries"),
-    "waiting": ("parameters", "code"),
-    "parallelism": ("parameters", "code"),
+    "waiting": ("resources",),
+    "parallelism": ("resources",),
 }
+# Parameters that say what the machine is asked for.
+_RESOURCES = ("compute.", "limits.", "pipeline.")
 
 
 def _lay_to(
@@ -318,13 +331,17 @@ def _lay_to(
     if name == "machine":
         return name, where, changed_s, "the machine itself was slower or faster", evidence, "high"
     able = {kind: found[kind] for kind in _ABLE[name] if found[kind]}
-    if not able:
-        cause = "not identifiable: nothing that is recorded changed in between"
+    # A start-up's CPU time isn't known, so without a calibration a busy machine looks like slower code.
+    if not able or (name == "start-up" and not is_calibrated):
+        cause = "not identifiable: nothing recorded that surely accounts for it changed in between"
         needed = _NEEDED if is_calibrated else "needed: a calibration of the machine on both sides"
         return name, where, changed_s, cause, f"{evidence}; {needed}", "low"
     cause = "; ".join(words for kind in able.values() for words in kind)
     sure = {1: "high", 2: "medium"}.get(len(able), "low")
-    if sure == "high" and not is_calibrated and name != "work":
+    if not is_calibrated and name != "work":
+        # Nothing tells a busy machine from a dearer program then.
+        sure = "low"
+    elif name == "start-up" and sure == "high":
         sure = "medium"
     return name, where, changed_s, cause, evidence, sure
 

@@ -97,6 +97,14 @@ def test_waiting(history):
     assert first(explain(history, score=(9.0, 5.0, 100)))[:2] == ("waiting", "score")
 
 
+def test_waiting_is_not_laid_to_code(history):
+    """Time spent waiting isn't blamed on code, nor on a parameter that only the newer release knows."""
+    params = {"fetch": {"attempts": 5}, "matching": {"max_candidates": 3}}
+    told = explain(history, score=(9.0, 5.0, 100), params=params, **CODE)
+    assert "not identifiable" in first(told)[2]
+    assert not [words for words in told.changes if "fetch" in words]
+
+
 def test_parallelism(history):
     """Where several cores were busy and now one is, the loss is lost parallelism."""
     before = run_record(
