@@ -22,6 +22,7 @@ import numpy as np
 from sbir_toolkit.matching.abbreviations import bag_hashes
 from sbir_toolkit.matching.index import RecipientIndex, place_key
 from sbir_toolkit.matching.names import Names
+from sbir_toolkit.matching.ordering import sort_keys
 from sbir_toolkit.matching.places import LEVELS, Places, place_level
 from sbir_toolkit.matching.texts import (
     Bytes,
@@ -252,20 +253,36 @@ def _best(found: list[_Found], most: int) -> Candidates:
         *(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Candidates))
     )
     promise = np.concatenate([part.score for part in found]) + _PLACE_PROMISE[pairs.level]
-    # A pair found by several routes counts once, with what the first of them knows.
-    order = np.lexsort((-promise, pairs.name, pairs.query, pairs.row, pairs.company))
-    pairs, promise = pairs.take(order), promise[order]
-    same = np.ones(len(pairs), bool)
+    pairs, promise = _each_once(pairs, promise)
+    # Company, promise and place in line share one number, so that a plain sort puts the best of each first.
+    steps = np.round((_MOST_PROMISE - promise) * _PROMISE_STEPS).astype(np.uint64)
+    packed = (pairs.company.astype(np.uint64) << np.uint64(48)) | (steps << np.uint64(32))
+    packed |= np.arange(len(pairs), dtype=np.uint64)
+    packed.sort()
+    company = packed >> np.uint64(48)
+    nth = np.arange(len(company)) - np.searchsorted(company, company)
+    kept = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)[nth < most]
+    return pairs.take(np.sort(kept))
+
+
+def _each_once(pairs: Candidates, promise: Floats) -> tuple[Candidates, Floats]:
+    """Sort pairs by company, then recipient; one found by several routes counts once, at its best."""
+    order, keys = sort_keys((pairs.company.astype(np.uint64) << np.uint64(32)) | pairs.row.astype(np.uint64))
+    several = np.flatnonzero(np.isin(keys, keys[1:][keys[1:] == keys[:-1]], assume_unique=False))
+    inside = order[several]
+    ranked = np.lexsort(
+        (-promise[inside], pairs.name[inside], pairs.query[inside], pairs.row[inside], pairs.company[inside])
+    )
+    order[several] = inside[ranked]
+    pairs, promise = pairs.take(order.astype(np.int64)), promise[order]
+    again = np.zeros(len(pairs), bool)
+    again[1:] = True
     for part in ("company", "row", "query", "name"):
         column = getattr(pairs, part)
-        same[1:] &= column[1:] == column[:-1]
-    same[:1] = False
-    pairs, promise = pairs.take(np.flatnonzero(~same)), promise[~same]
-    order = np.lexsort((pairs.name, pairs.query, pairs.row, -promise, pairs.company))
-    company = pairs.company[order]
-    first = np.searchsorted(company, company)
-    kept = np.sort(order[np.arange(len(order)) - first < most])
-    return pairs.take(kept)
+        again[1:] &= column[1:] == column[:-1]
+    return pairs.take(np.flatnonzero(~again)), promise[~again]
 
 
+# Promise is at most 1 for the name and 0.4 for the place, and is told apart in steps.
+_MOST_PROMISE, _PROMISE_STEPS = 1.5, 40_000
 _PLACE_PROMISE = np.array([0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4])

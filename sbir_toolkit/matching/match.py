@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sbir_toolkit.matching.candidates import Candidates, find_candidates
 from sbir_toolkit.matching.decide import Choice, choose, decide, same_firm
@@ -185,7 +186,7 @@ def _result(block: Matched, index: RecipientIndex, params: Matching) -> pd.DataF
             "match_probability": np.where(row >= 0, probability, np.nan),
             "margin": np.where(row >= 0, np.clip(probability - next_probability, 0, 1), np.nan),
             "decision": _texts(decision, np.ones(len(row), bool)),
-            "evidence": pd.Series(_evidence(block), dtype="str"),
+            "evidence": _evidence(block).to_pandas().astype("str"),
             "runner_up_id": next_one["recipient_id"],
             "runner_up_name": next_one["recipient_name"],
             "runner_up_probability": np.where(next_row >= 0, next_probability, np.nan),
@@ -206,23 +207,33 @@ def _runner_up(block: Matched, index: RecipientIndex) -> tuple[Ints, Floats]:
     return row, np.where(row >= 0, rival, 0.0)
 
 
-def _evidence(block: Matched) -> list[str | None]:
+def _evidence(block: Matched) -> pa.Array:
+    """Write each company's evidence as JSON: the weights, in bits, of what named its recipient."""
     hits, best = block.hits, block.choice.best
-    pieces, bits = sum_groups(block.terms, block.differing)
-    bits = np.concatenate([bits, np.zeros((1, len(pieces)))])[best]
-    by_name = [
-        _as_json(pieces, one) if known else None for one, known in zip(bits.tolist(), best >= 0, strict=True)
-    ]
-    for at in np.flatnonzero(hits.row >= 0).tolist():
-        weights = np.array([hits.identifier[at], hits.name[at], hits.place[at]]) / np.log(2)
-        by_name[at] = _as_json(["uei" if hits.is_uei[at] else "duns", "name", "place"], weights.tolist())
-    return by_name
+    by_id = hits.row >= 0
+    is_known = by_id | (best >= 0)
+    terms = np.concatenate([block.terms, np.zeros((1, block.terms.shape[1]))])[best]
+    pieces, bits = sum_groups(terms, np.append(block.differing, 0.0)[best])
+    weights = dict(zip(pieces, np.where(by_id[:, None], 0.0, bits).T, strict=True))
+    for piece, weight in (("name", hits.name), ("place", hits.place)):
+        weights[piece] = np.where(by_id, weight / np.log(2), weights[piece])
+    identifier = hits.identifier / np.log(2)
+    named = {"uei": by_id & hits.is_uei, "duns": by_id & ~hits.is_uei}
+    weights = {piece: np.where(is_named, identifier, 0.0) for piece, is_named in named.items()} | weights
+    shown = [_as_member(piece, weight) for piece, weight in weights.items()]
+    # Joining skips nulls, and whole rows of nothing but nulls: the bracket that opens is in every row.
+    opened = pa.array(["{"] * len(best), pa.string())
+    joined = pc.binary_join_element_wise(opened, *shown, ",", null_handling="skip")
+    closed = pc.binary_join_element_wise(pc.replace_substring(joined, "{,", "{"), "}", "")
+    return pc.if_else(pa.array(is_known), closed, None)
 
 
-def _as_json(pieces: list[str], bits: list[float]) -> str:
-    # The pieces' names are plain words, so that no letter needs an escape.
-    shown = [f'"{piece}":{bit:.1f}' for piece, bit in zip(pieces, bits, strict=True) if abs(bit) >= 0.05]
-    return f"{{{','.join(shown)}}}"
+def _as_member(piece: str, weights: Floats) -> pa.Array:
+    """Write a weight as a member of a JSON object; null where it rounds to nothing."""
+    # Each weight is written once. The pieces' names are plain words: no letter needs an escape.
+    tenths, back = np.unique(np.round(weights * 10).astype(np.int64), return_inverse=True)
+    texts = [f'"{piece}":{tenth / 10:.1f}' if tenth else None for tenth in tenths.tolist()]
+    return pa.array(texts, pa.string()).take(pa.array(back))
 
 
 def _texts(values: npt.NDArray[np.str_], is_kept: Flags) -> pd.Series[str]:

@@ -36,6 +36,7 @@ _BLOCK_POSTINGS = 1_500_000
 # told 18, in steps of a
 # 1,024th of a bit.
 _NAME, _TOLD, _BIT_STEPS = 28, 18, 1_024
+_SCORE_STEPS = 200_000
 # A mistyped word is rare; the word that was meant may be common, though not so common that it tells nothing.
 _RARE_COUNT, _MEANT_COUNT = 3, 300
 # A word that is nearly another one tells a little less than that one.
@@ -116,11 +117,16 @@ def _search_block(
     score = np.minimum(1.0, 2 * shared / total)
     kept = np.flatnonzero(score >= params.min_word_overlap)
     query, name_at, score = query[kept], name_at[kept], score[kept]
-    order = np.lexsort((name_at, -score, query))
-    query, name_at, score = query[order], name_at[order], score[order]
-    first_of = np.searchsorted(query, query)
-    top = np.arange(len(query)) - first_of < params.max_candidates
-    return query[top], name_at[top], score[top]
+    # Sorted as one number again: the query, then what is told least, then the name.
+    steps = np.round((1 - score) * _SCORE_STEPS).astype(np.uint64)
+    packed = ((query - base).astype(np.uint64) << np.uint64(_NAME + _TOLD)) | (steps << np.uint64(_NAME))
+    packed |= name_at.astype(np.uint64)
+    packed.sort()
+    query = (packed >> np.uint64(_NAME + _TOLD)).astype(np.int64)
+    top = np.arange(len(query)) - np.searchsorted(query, query) < params.max_candidates
+    packed = packed[top]
+    score = 1 - ((packed >> np.uint64(_NAME)) & np.uint64((1 << _TOLD) - 1)) / _SCORE_STEPS
+    return query[top] + base, (packed & np.uint64((1 << _NAME) - 1)).astype(np.int64), score
 
 
 def _within_budget(keys: _Keys, queries: int, budget: int) -> _Keys:
