@@ -8,11 +8,13 @@ that could not be used are kept with their reasons in the store, `recipients/*/r
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment import Enriched, link_awards, prepare_index
@@ -110,10 +112,14 @@ def match_awards(
         )
     work = store / "files" / digest_value([awards_key, recipients_key])[7:23]
     with locked(work.with_suffix(".lock"), "these two files", wait_s=_WAIT_S):
-        # The two files have nothing to do with each other, and reading releases the interpreter.
+        # Reading keeps all cores busy, laying out an index doesn't: so the awards' turn comes after.
+        is_read = threading.Event()
         with ThreadPoolExecutor(1) as beside:
-            reading = beside.submit(load_awards, awards, work, params.limits, params.awards)
-            index, told = _find_index(several, recipients_key, store, params)
+            reading = beside.submit(_load_after, is_read, awards, work, params)
+            try:
+                index, told = _find_index(several, recipients_key, store, params, is_read)
+            finally:
+                is_read.set()
             read_awards = reading.result()
         linked = link_awards(work / "awards.parquet", index, work, store, params)
         for source, target in (
@@ -133,12 +139,25 @@ def match_awards(
     return Matched(out, read_awards, told, linked, unused, files)
 
 
-def _find_index(recipients: Sequence[Path], key: str, store: Path, params: Params) -> tuple[Path, str]:
+def _load_after(is_free: threading.Event, awards: Path, work: Path, params: Params) -> Loaded:
+    is_free.wait()
+    return load_awards(awards, work, params.limits, params.awards)
+
+
+def _announce_end(tables: Iterable[pa.Table], is_over: threading.Event) -> Iterator[pa.Table]:
+    yield from tables
+    is_over.set()
+
+
+def _find_index(
+    recipients: Sequence[Path], key: str, store: Path, params: Params, is_read: threading.Event
+) -> tuple[Path, str]:
     # The recipients go from the file into the index, and are read only when there is none, or no note of what
     # was found when they were read.
     folder = store / "recipients" / key[7:23]
     reading = stream_recipients(recipients, folder, params.limits, params.recipients)
-    index = prepare_index(reading, store, params, content=key)
+    index = prepare_index(_announce_end(reading, is_read), store, params, content=key)
+    is_read.set()  # also where the index was known and nothing was read
     note = folder / "told.json"
     if not note.exists():
         write_json(note, repr(reading.finish()))
