@@ -5,10 +5,10 @@ Each step works on the table that the one before gives: `measure_quality` counts
 stops anything; the pipeline acts on the decision.
 """
 
+from sbir_toolkit.matching.accuracy.intervals import wilson_interval
 from sbir_toolkit.quality.decisions import Decision, decide
 from sbir_toolkit.quality.failing import find_failing_rows, find_outliers
 from sbir_toolkit.quality.gates import GateReport, evaluate_gates
-from sbir_toolkit.quality.intervals import wilson_interval
 from sbir_toolkit.quality.metrics import QualityMetrics, measure_quality
 from sbir_toolkit.quality.release import Released, release_awards
 

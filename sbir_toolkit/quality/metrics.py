@@ -56,6 +56,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sbir_toolkit.errors import ContractError, explain
+from sbir_toolkit.matching.accuracy.intervals import wilson_interval
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Quality
 from sbir_toolkit.quality.counts import (
@@ -68,7 +69,6 @@ from sbir_toolkit.quality.counts import (
     sort_values,
 )
 from sbir_toolkit.quality.drift import measure_drift
-from sbir_toolkit.quality.intervals import wilson_interval
 from sbir_toolkit.quality.profile import SIZES, Profile
 from sbir_toolkit.quality.rows import REQUIRED
 from sbir_toolkit.tables import METRICS, TIERS

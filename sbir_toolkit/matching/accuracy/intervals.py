@@ -1,36 +1,50 @@
-"""Intervals: how far a counted share may be from the true one, and a count from what wasn't seen."""
+"""Intervals: how far a counted share may be from the true one, and a count from what wasn't seen.
+
+Wilson's score interval (E. B. Wilson, 1927, J. Am. Stat. Assoc. 22, 209-212) stays inside 0..1 and is honest
+for shares near 0 or 1 and for few cases, where the usual plus-minus interval isn't.
+"""
 
 from __future__ import annotations
 
 import math
 from statistics import NormalDist
 
+# Effective numbers may be a last bit above what they are effective numbers of.
+_ROUNDED = 1 + 1e-9
 
-def wilson_interval(hits: float, cases: float, confidence: float) -> tuple[float, float]:
-    """Give Wilson's interval of a share.
+
+def wilson_interval(numerator: float, denominator: float, confidence: float) -> tuple[float, float]:
+    """Give the Wilson score interval of a share.
 
     Parameters
     ----------
-    hits, cases : float
-        `hits` of `cases` count; more than no case. Cases may be an effective number, of weighted ones.
-    confidence : float
-        Level, 0..1.
+    numerator, denominator
+        Cases that count, out of how many; effective numbers of weighted cases too.
+    confidence
+        Level of the interval, between 0 and 1.
 
     Returns
     -------
-    low, high : float
+    tuple of float
+        Lower and upper end, in 0..1; NaN where the counts aren't those of a share (no cases, or more that
+        count than there are).
 
     Examples
     --------
-    >>> [round(end, 3) for end in wilson_interval(99, 100, 0.95)]
-    [0.946, 0.998]
+    >>> low, high = wilson_interval(8, 10, 0.95)
+    >>> print(round(low, 4), round(high, 4))
+    0.4902 0.9433
     """
+    if denominator <= 0 or not 0 <= numerator <= denominator * _ROUNDED:
+        return math.nan, math.nan
     z = z_value(confidence)
-    share = hits / cases
-    middle = (share + z * z / (2 * cases)) / (1 + z * z / cases)
-    variance = max(0.0, share * (1 - share)) / cases + z * z / (4 * cases * cases)
-    half = z / (1 + z * z / cases) * math.sqrt(variance)
-    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
+    share = min(1.0, numerator / denominator)
+    spread = 1 + z * z / denominator
+    centre = (share + z * z / (2 * denominator)) / spread
+    half = z / spread * math.sqrt(share * (1 - share) / denominator + z * z / (4 * denominator * denominator))
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
+    return low, high
 
 
 def z_value(confidence: float) -> float:

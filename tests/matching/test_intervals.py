@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbir_toolkit.quality import wilson_interval
+from sbir_toolkit.matching.accuracy.intervals import wilson_interval
 
 
 @pytest.mark.parametrize(
