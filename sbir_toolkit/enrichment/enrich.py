@@ -117,7 +117,14 @@ def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, par
 
 
 def link_awards(
-    awards: Path, index: Path, folder: Path, store: Path, params: Params, *, recipients: Path | None = None
+    awards: Path,
+    index: Path,
+    folder: Path,
+    store: Path,
+    params: Params,
+    *,
+    recipients: Path | None = None,
+    companies: int | None = None,
 ) -> Enriched:
     """Match every award's company to a recipient of an index; enrich the awards only on request.
 
@@ -131,6 +138,8 @@ def link_awards(
         As for `enrich_awards`.
     recipients
         Parquet of the contract `recipients`, when the table enriched_awards is wanted too.
+    companies
+        How many there are, where `collapse_awards` has written them into the folder already.
 
     Returns
     -------
@@ -139,7 +148,8 @@ def link_awards(
     """
     tables = MatchTables.inside(folder)
     batch_rows = params.limits.read_rows
-    companies = collapse_awards(awards, tables.companies, batch_rows=batch_rows)
+    if companies is None:
+        companies = collapse_awards(awards, tables.companies, batch_rows=batch_rows)
     depends_on = _depends_on(index, params)
     home = store / "matching" / digest_value(depends_on)[7:23]
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)

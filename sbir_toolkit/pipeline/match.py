@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment import Enriched, link_awards, prepare_index
+from sbir_toolkit.enrichment.combine import MatchTables
+from sbir_toolkit.enrichment.companies import collapse_awards
 from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
@@ -120,8 +122,8 @@ def match_awards(
                 index, told = _find_index(several, recipients_key, store, params, is_read)
             finally:
                 is_read.set()
-            read_awards = reading.result()
-        linked = link_awards(work / "awards.parquet", index, work, store, params)
+            read_awards, companies = reading.result()
+        linked = link_awards(work / "awards.parquet", index, work, store, params, companies=companies)
         for source, target in (
             (linked.tables.matches, out),
             (work / "award_rejects.parquet", _rejects_of(out)),
@@ -139,9 +141,12 @@ def match_awards(
     return Matched(out, read_awards, told, linked, unused, files)
 
 
-def _load_after(is_free: threading.Event, awards: Path, work: Path, params: Params) -> Loaded:
+def _load_after(is_free: threading.Event, awards: Path, work: Path, params: Params) -> tuple[Loaded, int]:
+    """Read the awards and collapse them to companies, once the cores are free."""
     is_free.wait()
-    return load_awards(awards, work, params.limits, params.awards)
+    loaded = load_awards(awards, work, params.limits, params.awards)
+    companies = MatchTables.inside(work).companies
+    return loaded, collapse_awards(loaded.paths["awards"], companies, batch_rows=params.limits.read_rows)
 
 
 def _announce_end(tables: Iterable[pa.Table], is_over: threading.Event) -> Iterator[pa.Table]:
