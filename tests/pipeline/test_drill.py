@@ -14,11 +14,11 @@ from sbir_toolkit.pipeline.project import find_project
 
 ROOT = Path(__file__).parents[2]
 # The rest is run by hand: `sbir-toolkit drill`.
-HARDEST = ("killed_kernel", "killed_runner", "killed_worker", "full_disk")
+HARDEST = ("killed_runner", "killed_worker")
 
 
 def test_the_hardest_faults_are_recovered_from(tmp_path: Path) -> None:
-    """After SIGKILL to each kind of process, and with a full disk, the tables end up as ever."""
+    """After SIGKILL in the middle of matching the tables end up as ever, and no chunk is computed twice."""
     command = [sys.executable, "-m", "sbir_toolkit.cli", "--outputs", str(tmp_path), "drill", *HARDEST]
     done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -37,4 +37,4 @@ def test_unknown_faults_are_refused_by_name(tmp_path: Path) -> None:
     """Before anything runs, with the list of what can be broken."""
     with pytest.raises(ParameterError, match="full_disk"):
         next(iter(run_drills(find_project(tmp_path, ROOT), ["earthquake"])))
-    assert set(HARDEST) <= set(FAULTS)
+    assert set(HARDEST) < set(FAULTS)
