@@ -1,8 +1,8 @@
 """The workload of a benchmark with one phase of one stage made slower, for `detection`.
 
-At the end of each span of that phase, still inside it, the processor is kept busy for a share of the time that
-the span took. The toolkit has no such option: the phase is replaced here, before anything that uses it is
-imported.
+At the end of each span of that phase, still inside it, the processor is kept busy for a share of the time
+that the span took. The toolkit has no such option: the phase is replaced here, before anything that uses it
+is imported.
 
     python -m benchmarks.slowed STAGE PHASE SHARE JOB.json
 """
