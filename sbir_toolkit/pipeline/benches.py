@@ -24,7 +24,6 @@ from typing import Any
 
 import pandas as pd
 
-import sbir_toolkit
 from sbir_toolkit.errors import ParameterError, StageError, explain
 from sbir_toolkit.meter import EVENTS_VARIABLE
 from sbir_toolkit.params import Params
@@ -51,7 +50,7 @@ from sbir_toolkit.storage import digest_value, read_json, read_lines, write_json
 from sbir_toolkit.versions import code_version
 
 CHILD = (sys.executable, "-m", "sbir_toolkit.pipeline.workload")
-_HERE = Path(sbir_toolkit.__file__).parents[1]
+_HERE = Path(__file__).parents[2]
 _SHOWN = 8
 
 
