@@ -14,10 +14,10 @@ from sbir_toolkit.performance.causes import (
     explain_change,
     explain_regressions,
 )
+from sbir_toolkit.performance.differences import StagePath, take_side
 from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.regression import StageVerdicts, accept_change, judge_stages, trend_frame
-from sbir_toolkit.performance.sides import StagePath, take_side
 
 __all__ = [
     "Explanation",

@@ -20,7 +20,7 @@ part             what it is
 ``phase``        a phase that wasn't there before, or isn't there any more
 ===============  =========================================================================================
 
-Then what changed between the two sides (`sides`) and lies on the stage's path. A part is laid to what may
+Then what changed between the two sides (`differences`) and lies on the stage's path. A part is laid to what may
 have caused a part of its kind: work to inputs, computing to code, libraries and parameters, missing workers
 to what the machine is asked for. Where several may, all are named and the confidence falls, also where no
 calibration tells a busy machine from a dearer program, or where one run on a side says nothing about
@@ -38,10 +38,7 @@ from typing import Any
 
 import pandas as pd
 
-from sbir_toolkit.performance.figures import START_UP
-from sbir_toolkit.performance.history import History
-from sbir_toolkit.performance.regression import StageVerdicts
-from sbir_toolkit.performance.sides import (
+from sbir_toolkit.performance.differences import (
     REST,
     Sharing,
     Side,
@@ -51,6 +48,9 @@ from sbir_toolkit.performance.sides import (
     find_changes,
     take_side,
 )
+from sbir_toolkit.performance.figures import START_UP
+from sbir_toolkit.performance.history import History
+from sbir_toolkit.performance.regression import StageVerdicts
 
 CAUSE_COLUMNS = ("rank", "part", "where", "changed_s", "share", "cause", "evidence", "confidence")
 _LEAST_SHARE = 0.05

@@ -14,7 +14,7 @@ from sbir_toolkit.storage import read_lines
 
 
 def test_each_stage_does_its_work_and_is_measured(tmp_path: Path) -> None:
-    """All stages that have work outside their notebooks run on one another's tables and say what they cost."""
+    """All stages that have work outside their notebooks run on one another's tables."""
     write_synthetic(tmp_path / "files", awards=300, recipients=900, seed=1)
     inputs = {name: [str(tmp_path / "files" / f"{name}.csv")] for name in ("awards", "recipients")}
     data, events = tmp_path / "data", tmp_path / "events.ndjson"
@@ -24,7 +24,7 @@ def test_each_stage_does_its_work_and_is_measured(tmp_path: Path) -> None:
         for stage in WORK
     }
     assert stages["load_awards"]["rows_in"] == 300
-    assert all(0 < facts["cpu_s"] and 10e6 < facts["peak_bytes"] for facts in stages.values())
+    assert all(facts["cpu_s"] > 0 and facts["peak_bytes"] > 10e6 for facts in stages.values())
     run = {"run_id": "r", "created": stages["load_awards"]["started"], "stages": stages}
     figures = measure_run(run, read_lines(events))
     assert {"read", "join", "score", "metrics", "accuracy_estimates"} <= set(figures["phase"])
