@@ -22,8 +22,8 @@ part             what it is
 
 Then what changed between the two sides and lies on the stage's path (`differences`). A part is laid to what
 may have caused a part of its kind: work to inputs, computing to code, libraries and parameters, missing
-workers to what the machine is asked for. Where several may, all are named and the confidence falls, also where no
-calibration tells a busy machine from a dearer program, or where one run on a side says nothing about
+workers to what the machine is asked for. Where several may, all are named and the confidence falls, also
+where no calibration tells a busy machine from a dearer program, or where one run on a side says nothing about
 scatter; where nothing changed that could, the part is *not identifiable*, with what would be needed to say
 more. No cause is ever named that isn't a measured difference. Parts of one kind with one cause are one row.
 """
