@@ -46,7 +46,10 @@ class Performance(Section):
         description="A run this many robust standard deviations off the baseline is suspect.",
     )
     false_alarm_share: Share = Field(
-        0.001, gt=0, lt=1, description="Level of the test that confirms a change, over the baseline's size."
+        0.001,
+        gt=0,
+        lt=1,
+        description="Level of the tests that confirm a change; they get stricter as the baseline grows.",
     )
     worth_share: Share = Field(
         0.05, ge=0, le=1, description="A saving below this share of the run isn't recommended."

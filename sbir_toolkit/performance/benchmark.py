@@ -28,11 +28,10 @@ import pandas as pd
 from sbir_toolkit.params import Performance
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.regression import MORE, NOUNS, StageVerdicts, identify, write_cost
-from sbir_toolkit.performance.rule import date_onset
+from sbir_toolkit.performance.rule import Logs, date_onset
 from sbir_toolkit.performance.sides import (
     Change,
     Key,
-    Logs,
     Repeat,
     half_width,
     list_costs,

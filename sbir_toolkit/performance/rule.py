@@ -6,18 +6,24 @@ takes a distribution for granted. The rule goes through the series in the order 
 1. The first runs are the *baseline*. It grows to `baseline_runs` and then stays as it is, until a person
    accepts a change; a slow creep isn't swallowed by it. While it holds fewer than nine, runs that took less
    are taken in and nothing is suspected of having improved: the machine may have been busy at first.
-2. A run, or the mean of the last two, or the median of the last three, outside a narrow fence around the
-   baseline's median is a *suspect*. Every sixth run or so is one by chance, so it proves nothing.
-3. What is measured after the suspect is looked at when there are 3, 6, 12, 24 and 40 of it. The change is
-   *confirmed* when a rank test (Mann-Whitney, exact, one-sided) says that these runs and the baseline's are
-   not of one kind, and both their median shift and their lower quartile say that the change is worth
-   speaking of. The level of the test is divided by the baseline's size, since a longer series asks it more
-   often. A change three times as large as worth speaking of needs 5 runs and a milder level.
-   When the shift falls below half of what is worth speaking of, the suspicion is dropped.
-4. The onset is dated by the best single change point of the series (kernel change point detection).
+2. A run, or the mean of the last two, or the median of the last three, away from the baseline's median is
+   looked at again. Every fourth run or so is by chance, so it proves nothing; it is called a *suspect* where
+   it lies outside the fence.
+3. What is measured after it is looked at when there are 3, 6, 8, 12, 18, 26, 40, 60 and 90 of it. The change
+   is *confirmed* when a test says that these runs and the baseline's are not of one kind, the shift is worth
+   speaking of, and the lower parts of the runs have moved as well: a burst of something else on the machine
+   moves a few runs far, a change moves all. When the shift falls below half of what is worth speaking of, or
+   is surely below it, the suspicion is dropped.
+4. The onset is dated by the best single change point (kernel change point detection) since the last suspicion
+   that was dropped.
 5. A confirmed change ends when the median of the last three runs is nearer to the baseline again.
 
 The suspect itself never counts as proof: it was chosen for being extreme.
+
+Two tests share the work. Student's, on values drawn in to two robust standard deviations, has the power that
+few baseline runs need; the rank test (Mann-Whitney, exact) bears wild values, and alone it decides at a
+stricter level. Both are strictest below ten runs of baseline, whose own luck counts most, and get stricter
+again as it grows, since a longer series asks them more often and a larger baseline needs less leniency.
 
 Sources: H. B. Mann and D. R. Whitney (1947); S. Arlot, A. Celisse, Z. Harchaoui (2019) for the change point.
 `benchmarks/regression_rules.py` measures how often the rule is wrong.
@@ -29,22 +35,29 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from sbir_toolkit.params import Performance
 
+Logs: TypeAlias = npt.NDArray[np.float64]
 State = Literal["steady", "suspect", "regression", "improvement"]
 
-_LOOKS = (3, 5, 6, 12, 24, 40)
+_LOOKS = (3, 6, 8, 12, 18, 26, 40, 60, 90)
 _FIRST_TEST = 6
-_LARGE_TEST = 5
-_LARGE = 3
-_LARGE_LEVEL = 0.005
+# At the first test each run must have moved; later the lowest tenth and quarter.
+_LOWER_PARTS = {6: (0.0, 0.1, 0.25)}
+_LATER_PARTS = (0.1, 0.25)
+_MOVED_SHARE = 0.4
+_DRAWN_IN = 2.0
+_SURE_ERRORS = 2.0
 _SETTLED = 9
+_LENIENT_RUNS = 10
+_NEARER_SHARE = 0.7
 _LOWEST_SIGMA = 0.005
+_LEAST_SCATTER = 0.01
 _MAD_TO_SIGMA = 1.4826
 _NEWEST = 3
 
@@ -70,7 +83,7 @@ class Judgement:
     onset : int or None
         Where in the series a confirmed change began.
     level : float
-        Probability of what was seen if nothing had changed (rank test), for a confirmed change; else NaN.
+        Probability of what was seen if nothing had changed, for a confirmed change; else NaN.
     """
 
     verdict: str
@@ -96,7 +109,7 @@ class Watch:
     Attributes
     ----------
     state_
-        steady, suspect, regression or improvement.
+        steady, suspect (it wants more to be measured), regression or improvement.
     """
 
     performance: Performance
@@ -107,6 +120,8 @@ class Watch:
     _held: list[float] = field(default_factory=list)
     _fresh: list[float] = field(default_factory=list)
     _sign: float = 1.0
+    _is_outside: bool = False
+    _cleared: int = 0
     _level: float = math.nan
     _onset: int | None = None
 
@@ -137,7 +152,8 @@ class Watch:
         shift = self._series[-1] - centre
         if self._fresh:
             shift = _shift(np.array(self._baseline), np.array(self._fresh))
-        verdict = "no change" if self.state_ == "steady" else self.state_
+        is_quiet = self.state_ == "steady" or (self.state_ == "suspect" and not self._is_outside)
+        verdict = "no change" if is_quiet else self.state_
         return Judgement(
             verdict=verdict,
             baseline=math.exp(centre),
@@ -159,10 +175,13 @@ class Watch:
         self._newest = [*self._newest, x][-_NEWEST:]
         away = [self._newest[-1], float(np.mean(self._newest[-2:])), float(np.median(self._newest))]
         for count, moved in enumerate((value - centre for value in away), start=1):
-            reach = self.performance.suspect_sigmas * sigma / math.sqrt(count)
+            fence = self.performance.suspect_sigmas * sigma / math.sqrt(count)
+            # Several runs on one side say more than their mean does.
+            reach = max(_NEARER_SHARE * fence * 0.8 ** (count - 1), self._least / 2)
             is_settled = moved > 0 or len(self._baseline) >= _SETTLED
-            if len(self._newest) >= count and abs(moved) > max(reach, self._least / 2) and is_settled:
+            if len(self._newest) >= count and abs(moved) > reach and is_settled:
                 self._sign = math.copysign(1.0, moved)
+                self._is_outside = abs(moved) > max(fence, self._least / 2)
                 return True
         return False
 
@@ -171,31 +190,35 @@ class Watch:
             return
         baseline = self._sign * np.array(self._baseline)
         fresh = self._sign * np.array(self._fresh)
-        shift = _shift(baseline, fresh)
-        if self._is_confirmed(baseline, fresh, shift):
+        shift, error, self._level = _compare(baseline, fresh)
+        is_cleared = shift < self._least / 2 or (
+            len(fresh) >= _FIRST_TEST and shift + _SURE_ERRORS * error < self._least
+        )
+        if len(fresh) >= _FIRST_TEST and self._is_confirmed(baseline, fresh, shift):
             self.state_ = "regression" if self._sign > 0 else "improvement"
             levels = float(np.median(self._baseline)), float(np.median(self._fresh))
-            self._onset = date_onset(self._series, *levels)
-        elif shift < self._least / 2 or len(self._fresh) == _LOOKS[-1]:
-            self.state_ = "steady"
+            # What was cleared before belongs to the baseline; two such runs show where it was.
+            start = max(0, min(self._cleared - 2, len(self._series) - 2 * _NEWEST))
+            self._onset = start + date_onset(self._series[start:], *levels)
+        elif is_cleared or len(fresh) == _LOOKS[-1]:
+            self.state_, self._cleared = "steady", len(self._series)
             self._learn([*self._held, *self._fresh])
             self._newest, self._held, self._fresh = [], [], []
 
-    def _is_confirmed(
-        self, baseline: npt.NDArray[np.float64], fresh: npt.NDArray[np.float64], shift: float
-    ) -> bool:
-        self._level = rank_level(baseline, fresh)
-        lower_quartile = float(np.quantile(fresh, 0.25) - np.median(baseline))
-        # Something else on the machine can slow down a few measurements in a row, but not each of five.
-        surest = 1.5 * float(fresh.min() - np.median(baseline))
-        if len(fresh) >= _LARGE_TEST and min(shift, surest) >= _LARGE * self._least:
-            return self._level <= _LARGE_LEVEL
-        return (
-            len(fresh) >= _FIRST_TEST
-            and self._level <= self.performance.false_alarm_share / len(baseline)
-            and shift >= 0.8 * self._least
-            and lower_quartile >= self._least / 2
-        )
+    def _is_confirmed(self, baseline: Logs, fresh: Logs, shift: float) -> bool:
+        parts = _LOWER_PARTS.get(len(fresh), _LATER_PARTS)
+        least_moved = min(float(np.quantile(fresh, part) - np.quantile(baseline, part)) for part in parts)
+        if shift < self._least or least_moved < max(self._least / 2, _MOVED_SHARE * shift):
+            return False
+        share, size = self.performance.false_alarm_share, len(baseline)
+        # Below ten runs the baseline's own luck counts most; above, each more makes it surer.
+        leniency = _LENIENT_RUNS / size if size >= _LENIENT_RUNS else None
+        student = share / 2 * (leniency**3 if leniency else 0.02)
+        if len(fresh) == _FIRST_TEST:
+            student /= 10
+        ranks = rank_level(baseline, fresh)
+        is_sure = self._level <= student and ranks <= share * (5 * leniency**2 if leniency else 0.5)
+        return is_sure or ranks <= share / 10 / size
 
     def _look_for_the_end(self) -> None:
         centre, _ = _centre_and_sigma(self._baseline)
@@ -224,7 +247,7 @@ def judge_series(values: Sequence[float], performance: Performance) -> Judgement
     --------
     >>> judge_series([10.0, 10.1, 9.9, 10.0, 10.2, 9.9, 10.1], Performance()).verdict
     'no change'
-    >>> before, after = [10.0, 10.1, 9.9, 10.0, 10.2, 9.9], [13.0, 13.1, 12.9, 13.0, 13.2, 13.1]
+    >>> before, after = [10.0, 10.1, 9.9, 10.0, 10.2, 9.9], [13.0, 13.1, 12.9, 13.0, 13.2] * 2
     >>> slow = judge_series(before + after, Performance())
     >>> slow.verdict, slow.onset, round(slow.change_share, 2)
     ('regression', 6, 0.3)
@@ -253,7 +276,7 @@ def date_onset(logs: Sequence[float], before: float, after: float) -> int:
     return int(ruptures.KernelCPD(kernel="linear", min_size=2).fit(signal).predict(n_bkps=1)[0])
 
 
-def rank_level(baseline: npt.NDArray[np.float64], fresh: npt.NDArray[np.float64]) -> float:
+def rank_level(baseline: Logs, fresh: Logs) -> float:
     """Compute the probability that values of one kind lie as far apart as these (Mann-Whitney, one-sided).
 
     Equal values count against a difference.
@@ -268,7 +291,7 @@ def rank_level(baseline: npt.NDArray[np.float64], fresh: npt.NDArray[np.float64]
 
 
 @functools.lru_cache(maxsize=512)
-def rank_tails(first: int, second: int) -> npt.NDArray[np.float64]:
+def rank_tails(first: int, second: int) -> Logs:
     """Give the chance of each number of pairs in order, or more, between two samples of one kind."""
     # The numbers of arrangements by pairs in order are the coefficients of a Gaussian binomial.
     counts = np.zeros(first * second + 1)
@@ -278,15 +301,37 @@ def rank_tails(first: int, second: int) -> npt.NDArray[np.float64]:
             counts[first + step :] -= counts[: -(first + step)].copy()
         for start in range(step):
             counts[start::step] = np.cumsum(counts[start::step])
-    tails: npt.NDArray[np.float64] = np.cumsum(counts[::-1])[::-1] / counts.sum()
+    tails: Logs = np.cumsum(counts[::-1])[::-1] / counts.sum()
     return tails
 
 
-def _shift(baseline: npt.NDArray[np.float64], fresh: npt.NDArray[np.float64]) -> float:
+def _compare(baseline: Logs, fresh: Logs) -> tuple[float, float, float]:
+    """Give the shift of what is typical, its error and Student's level, with wild values drawn in."""
+    centres, sigmas = zip(*(_centre_and_sigma(side) for side in (baseline, fresh)), strict=True)
+    reach = _DRAWN_IN * max(sigmas)
+    sides = [
+        np.clip(side, centre - reach, centre + reach)
+        for side, centre in zip((baseline, fresh), centres, strict=True)
+    ]
+    shift = float(sides[1].mean() - sides[0].mean())
+    scatter = max(_LEAST_SCATTER, *(float(side.std(ddof=1)) for side in sides))
+    error = scatter * math.sqrt(1 / len(baseline) + 1 / len(fresh))
+    return shift, error, _student_tail(shift / error, len(baseline) + len(fresh) - 2)
+
+
+def _student_tail(t: float, freedom: int) -> float:
+    # D. L. Wallace (1959): as the tail of a normal distribution, right to a few percent of itself.
+    if t <= 0:
+        return 1.0
+    z = math.sqrt(freedom * math.log1p(t * t / freedom)) * (8 * freedom + 1) / (8 * freedom + 3)
+    return 0.5 * math.erfc(z / math.sqrt(2))
+
+
+def _shift(baseline: Logs, fresh: Logs) -> float:
     differences: npt.NDArray[Any] = np.subtract.outer(fresh, baseline)
     return float(np.median(differences))
 
 
-def _centre_and_sigma(logs: list[float]) -> tuple[float, float]:
+def _centre_and_sigma(logs: Sequence[float] | Logs) -> tuple[float, float]:
     centre = float(np.median(logs))
     return centre, max(_LOWEST_SIGMA, _MAD_TO_SIGMA * float(np.median(np.abs(np.array(logs) - centre))))

@@ -26,13 +26,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from sbir_toolkit.performance.rule import rank_level, rank_tails
+from sbir_toolkit.performance.rule import Logs, rank_level, rank_tails
 from sbir_toolkit.performance.series import MEASURES
 
-Logs: TypeAlias = npt.NDArray[np.float64]
 Key: TypeAlias = tuple[str, str, str]
 
 _PHASE_MEASURES = ("time", "cpu")

@@ -51,7 +51,7 @@ def test_changes_for_the_worse_are_alerts(tmp_path):
     again = {"elapsed_s": 14.0, "cpu_s": 10.0}
     assert alerts_of(slow, tmp_path, [{}] * 8) == []
     (suspected,) = alerts_of(slow, tmp_path, [{}] * 8 + [again] * 3)
-    (confirmed,) = alerts_of(slow, tmp_path, [{}] * 8 + [again] * 5)
+    (confirmed,) = alerts_of(slow, tmp_path, [{}] * 8 + [again] * 6)
     assert (suspected["id"], suspected["severity"]) == ("slowdown:match", "warning")
     assert (confirmed["id"], confirmed["severity"]) == ("slowdown:match", "error")
     assert confirmed["metrics"]["value"] == pytest.approx(0.014)

@@ -43,7 +43,7 @@ def test_one_run_outside_is_a_suspect():
 
 
 def test_confirmed_and_dated():
-    """Once five more have been measured the change is confirmed, and it began with the first slow run."""
+    """Once six more have been measured the change is confirmed, and it began with the first slow run."""
     told = judge_series([*STEADY, *SLOW], Performance())
     assert (told.verdict, told.onset) == ("regression", len(STEADY))
     assert told.change_share == pytest.approx(0.3, abs=0.02)
@@ -52,7 +52,7 @@ def test_confirmed_and_dated():
 
 def test_an_improvement_is_told_as_well():
     """What costs less for good is an improvement."""
-    told = judge_series([*STEADY, 10.0, *(7.0 + 0.01 * i for i in range(6))], Performance())
+    told = judge_series([*STEADY, 10.0, *(7.0 + 0.01 * i for i in range(7))], Performance())
     assert (told.verdict, told.onset) == ("improvement", len(STEADY) + 1)
     assert told.change_share == pytest.approx(-0.3, abs=0.02)
 
@@ -92,7 +92,10 @@ def test_too_short(count):
         ({"least_change_share": 0.5}, [*STEADY, *SLOW]),
         ({"suspect_sigmas": 20.0}, [*STEADY[:6], 10.0, 10.0, *[10.6] * 12]),
         ({"false_alarm_share": 1e-9}, [*STEADY, *[10.8, 10.9, 10.7] * 5]),
-        ({"baseline_runs": 5}, [*[10.0, 10.2, 10.1, 9.9, 10.0], *[10.3] * 3, *[10.3] * 40]),
+        (
+            {"baseline_runs": 5},
+            [*STEADY[:5], *[10.3] * 20, *[10.7] * 20],
+        ),
     ],
 )
 def test_each_parameter_has_an_effect(change, values):

@@ -16,7 +16,7 @@ from sbir_toolkit.storage import write_json, write_text
 from ..performance.runs import CREATED, run_record, stage
 from .toy import make_project
 
-COSTS = [10.0, 10.1, 9.9, 10.2, 9.8, 10.0, 10.1, 9.9, 13.0, 13.1, 12.9, 13.2, 12.8, 13.0]
+COSTS = [10.0, 10.1, 9.9, 10.2, 9.8, 10.0, 10.1, 9.9, 13.0, 13.1, 12.9, 13.2, 12.8, 13.0, 13.1]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_history_shows_runs_and_verdicts(project: Project, capsys: pytest.Captur
     """The table holds the newest runs, and below it stands what changed since when."""
     assert main(["history"]) == 0
     said = capsys.readouterr().out
-    assert "r013" in said
+    assert "r014" in said
     assert "slower by 30% since run r008" in said
     assert main(["history", "nothing"]) == 2
 
@@ -65,11 +65,11 @@ def test_a_change_is_accepted(project: Project, capsys: pytest.CaptureFixture[st
 
 def test_two_runs_are_compared(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     """A stage's change is split and nothing is invented; in CI a confirmed regression ends with 4."""
-    assert main(["compare", "r000", "r013"]) == 0
+    assert main(["compare", "r000", "r014"]) == 0
     said = capsys.readouterr().out
     assert "not identifiable" in said
     assert "confirmed regression: match: slower by 30% since run r008" in said
-    assert main(["compare", "r000", "r013", "--ci"]) == 4
-    assert "| match | 10.00 | 13.00 | +30% |" in capsys.readouterr().out
+    assert main(["compare", "r000", "r014", "--ci"]) == 4
+    assert "| match | 10.00 | 13.10 | +31% |" in capsys.readouterr().out
     assert main(["compare", "r000", "r007", "--ci"]) == 0
     assert "no regression is confirmed" in capsys.readouterr().out
