@@ -272,10 +272,12 @@ class Recognised:
         index : RecipientIndex
         """
         everyone = Kin.of(companies)
+        # Who was told itself adds nothing to what those who told it know.
+        has_own = (matches["tier"] != "sibling").to_numpy(bool) & (everyone.key != 0)
         identity = read_identity(*(companies.column(name).combine_chunks() for name in _BY_IDENTIFIER))
-        is_accepted = (matches["decision"] == "accept").to_numpy(bool) & (everyone.key != 0)
+        is_accepted = (matches["decision"] == "accept").to_numpy(bool) & has_own
         by_identifier = is_accepted & matches["tier"].isin(_BY_IDENTIFIER).to_numpy(bool)
-        is_stranger = ((identity.uei != 0) | (identity.duns != 0)) & ~is_accepted & (everyone.key != 0)
+        is_stranger = ((identity.uei != 0) | (identity.duns != 0)) & ~is_accepted & has_own
         probability = matches["match_probability"].fillna(1.0).to_numpy(np.float64)
         recipient_id = matches["recipient_id"].to_numpy(object)
         ranks = (everyone.company_id, -probability, ~by_identifier, everyone.key)
@@ -320,6 +322,11 @@ class Recognised:
         doubted, _ = kin.siblings_among(self.strangers)
         open_: Ints = at[np.unique(np.concatenate([one[is_news], doubted[~pd.isna(mine)[doubted]]]))]
         return open_
+
+    def tells_of(self, companies: pa.Table) -> Flags:
+        """Say which companies have a sibling that was recognised."""
+        one, _ = Kin.of(companies).siblings_among(self.known)
+        return np.isin(np.arange(companies.num_rows), one)
 
     def siblings_of(self, companies: pa.Table, index: RecipientIndex) -> Siblings:
         """Say what some companies are by their siblings, themselves left aside.
