@@ -125,7 +125,7 @@ def test_recipients_that_look_alike_are_unlinkable(make_index: Make) -> None:
 
 
 def test_a_company_whose_siblings_keep_their_identifiers_is_told_by_them(index: RecipientIndex) -> None:
-    """Hidden one at a time, firms under a new name are found by their other awards; hidden all, they aren't."""
+    """Hidden one at a time, a new name is found by its other award; hidden all, it isn't."""
     home = companies_known(40)
     home["company"] = [f"Kestrel{at:03d}" for at in range(40)]
     again = home.assign(company_id=[f"again-{at}" for at in range(40)], address1="5 Other Street")
