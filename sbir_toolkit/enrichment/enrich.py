@@ -26,7 +26,6 @@ from sbir_toolkit.enrichment.companies import collapse_awards
 from sbir_toolkit.enrichment.execute import execute_chunks, worker_count
 from sbir_toolkit.enrichment.journal import Journal
 from sbir_toolkit.enrichment.plan import plan_chunks
-from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.enrichment.settle import settle_overrides
 from sbir_toolkit.matching import build_index, open_index
@@ -167,7 +166,6 @@ def link_awards(
                 matching=params.matching,
             )
         combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
-    relate_siblings(tables, open_index(index), params.matching)
     decided = Path(params.matching.overrides) if params.matching.overrides else None
     overrides = settle_overrides(decided, tables, open_index(index), params.matching)
     rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)

@@ -88,7 +88,7 @@ def match_siblings(
     """
     table = COMPANIES.arrow(companies)
     recognised = Recognised.among(table, matches, index)
-    open_ = recognised.open_companies(table, matches)
+    open_ = recognised.open_companies(matches)
     chosen = table.take(pa.array(open_))
     siblings = recognised.siblings_of(chosen, index)
     found = match_companies(companies.iloc[open_], index, params, siblings=siblings)
@@ -111,6 +111,8 @@ class Matched:
     terms : float64 array of shape (n, terms)
     differing : float64 array of shape (n,)
         What weighs against a pair whose identifiers differ.
+    moves : float64 array of shape (n,)
+        What weighs for a pair as near as that, by how many places the name has in the awards.
     sibling : float64 array of shape (n,)
         What weighs for a pair that a company of the same name is known to be.
     told_by, doubted_by : object arrays of shape (n,)
@@ -127,6 +129,7 @@ class Matched:
     measures: dict[str, Floats]
     terms: Matrix
     differing: Floats
+    moves: Floats
     sibling: Floats
     told_by: npt.NDArray[np.object_]
     doubted_by: npt.NDArray[np.object_]
@@ -200,17 +203,18 @@ def _match_block(
         terms = make_terms(measures)
         differing = weigh_differing(index, identity, pairs)
         odds, told_by = np.zeros(len(pairs)), np.repeat(NOBODY, len(pairs))
-        doubted_by = told_by
+        doubted_by, moves = told_by, np.zeros(len(pairs))
         if siblings is not None:
             odds, told_by = siblings.tell(pairs)
             doubt, doubted_by = siblings.weigh_strangers(index, pairs)
             # An identifier that differs makes the sibling another firm, too.
             odds = odds * np.exp(differing)
             differing = np.minimum(differing, doubt)
-        own = weigh(terms) + differing
+            moves = siblings.moves[pairs.company, pairs.level]
+        own = weigh(terms) + differing + moves
         best = best_of_each(pairs.company, pairs.row, own)
         pairs, terms, differing, own = pairs.take(best), terms[best], differing[best], own[best]
-        odds, told_by, doubted_by = odds[best], told_by[best], doubted_by[best]
+        odds, told_by, doubted_by, moves = odds[best], told_by[best], doubted_by[best], moves[best]
         measures = {name: values[best] for name, values in measures.items()}
         # A sibling's word is one more way to be its recipient: odds add up where evidence multiplies.
         sibling = np.logaddexp(own, np.log(np.maximum(odds, _LEAST_ODDS))) - own
@@ -220,7 +224,7 @@ def _match_block(
         probability = np.minimum(probability, ceilings)
     with phase("decide", rows=companies.num_rows):
         choice = choose(index, pairs, probability, companies.num_rows)
-    said = sibling, told_by, doubted_by
+    said = moves, sibling, told_by, doubted_by
     return Matched(companies, hits, pairs, measures, terms, differing, *said, probability, choice)
 
 
@@ -287,7 +291,7 @@ def _evidence(block: Matched) -> pa.Array:
     by_id = hits.row >= 0
     is_known = by_id | (best >= 0)
     terms = np.concatenate([block.terms, np.zeros((1, block.terms.shape[1]))])[best]
-    beside = np.append(block.differing, 0.0)[best], np.append(block.sibling, 0.0)[best]
+    beside = [np.append(one, 0.0)[best] for one in (block.differing, block.moves, block.sibling)]
     pieces, bits = sum_groups(terms, *beside)
     weights = dict(zip(pieces, np.where(by_id[:, None], 0.0, bits).T, strict=True))
     for piece, weight in (("name", hits.name), ("place", hits.place)):

@@ -18,6 +18,10 @@ A sibling's word is one more way to be its recipient, beside what the company's 
 odds are added to the strength of the pair (see `model`). Several siblings of one recipient count once, at
 their best; siblings of different recipients compete.
 
+How many places a name has in the awards tells something, too: a firm with a single one has hardly moved, so a
+recipient far away is less likely to be it than for a firm that is met in three places. How often recognised
+companies of one, two or more places are near their recipient is counted as well.
+
 Everything is counted and decided over all companies at once, after each has been matched by itself: the
 result doesn't depend on how they were cut into chunks, and the chunks stay what they were.
 """
@@ -57,6 +61,9 @@ _FIRST_SHARES = np.array(
     ]
 )
 _LEAN = 20.0
+_MOST_PLACES = 3
+# What is less probable than the first can't become acceptable by it, what is more so can't cease to be.
+_MOVABLE = (0.6, 0.985)
 _MOST_SHARE = 0.998
 # A name of so many recognised companies says nothing.
 _MOST_SIBLINGS = 500
@@ -85,6 +92,8 @@ class Siblings:
         That sibling's company_id, or None.
     share : float64 array of shape (n,)
         The chance that the two are one firm; 0 where there is none.
+    moves : float64 array of shape (n, levels of places)
+        What weighs for a recipient as near as that, in natural-log units, by how many places the name has.
     """
 
     company: Ints
@@ -94,6 +103,7 @@ class Siblings:
     stranger: Identity
     doubted_by: _Objects
     share: Floats
+    moves: Floats
 
     def part(self, low: int, high: int) -> Siblings:
         """Take those of the companies from `low` to before `high`, counted from there."""
@@ -106,6 +116,7 @@ class Siblings:
             Identity(self.stranger.uei[low:high], self.stranger.duns[low:high]),
             self.doubted_by[low:high],
             self.share[low:high],
+            self.moves[low:high],
         )
 
     def tell(self, pairs: Candidates) -> tuple[Floats, _Objects]:
@@ -146,6 +157,8 @@ class Word:
         These identifiers.
     share : float
         The chance that it is one firm with the company.
+    moves : float
+        What the number of places of its name weighs, in natural-log units.
     """
 
     teller: str = ""
@@ -155,6 +168,7 @@ class Word:
     uei: str | None = None
     duns: str | None = None
     share: float = 0.0
+    moves: float = 0.0
 
     def said(self, index: RecipientIndex) -> Siblings:
         """Give it as what siblings say of the only company there is."""
@@ -169,6 +183,7 @@ class Word:
             read_identity(pa.array([self.uei], pa.string()), pa.array([self.duns], pa.string())),
             np.array([self.doubter or None], object),
             np.array([self.share]),
+            np.full((1, len(LEVELS)), self.moves),
         )
 
 
@@ -241,8 +256,11 @@ class Recognised:
 
     Parameters
     ----------
+    everyone : Kin
+        All companies, in their own order.
     known : Kin of shape (n,)
-    recipient_id : object array of shape (n,)
+    row : int64 array of shape (n,)
+        Their recipients' rows.
     probability : float64 array of shape (n,)
         That this recipient is the right one.
     strangers : Kin of shape (m,)
@@ -250,14 +268,25 @@ class Recognised:
         The strangers' identifiers.
     shares : float64 array of shape (3, 5, 3)
         Of companies and their siblings that are one firm: by nearness, rarity of the name, and likeness.
+    nobody : float
+        The share of companies without an identifier that are expected to be no recipient.
+    names, places : uint64 and int64 arrays of shape (k,)
+        The names of all companies, ascending, and how many places each has, three at most.
+    moves : float64 array of shape (3, levels of places)
+        What weighs for a recipient as near as that, in natural-log units, by the number of places.
     """
 
+    everyone: Kin
     known: Kin
-    recipient_id: _Objects
+    row: Ints
     probability: Floats
     strangers: Kin
     identity: Identity
     shares: Floats
+    nobody: float
+    names: Hashes
+    places: Ints
+    moves: Floats
 
     @classmethod
     def among(cls, companies: pa.Table, matches: pd.DataFrame, index: RecipientIndex) -> Recognised:
@@ -277,7 +306,8 @@ class Recognised:
         identity = read_identity(*(companies.column(name).combine_chunks() for name in _BY_IDENTIFIER))
         is_accepted = (matches["decision"] == "accept").to_numpy(bool) & has_own
         by_identifier = is_accepted & matches["tier"].isin(_BY_IDENTIFIER).to_numpy(bool)
-        is_stranger = ((identity.uei != 0) | (identity.duns != 0)) & ~is_accepted & has_own
+        has_identifier = (identity.uei != 0) | (identity.duns != 0)
+        is_stranger = has_identifier & ~is_accepted & has_own
         probability = matches["match_probability"].fillna(1.0).to_numpy(np.float64)
         recipient_id = matches["recipient_id"].to_numpy(object)
         ranks = (everyone.company_id, -probability, ~by_identifier, everyone.key)
@@ -286,26 +316,44 @@ class Recognised:
             at = np.flatnonzero(chosen)
             return at[np.lexsort([rank[at] for rank in ranks])]
 
+        accepted = np.flatnonzero(is_accepted)
+        rows = find_recipients(index, "recipient_id", sorted(set(recipient_id[accepted].tolist())))
+        row = np.full(companies.num_rows, -1)
+        row[accepted] = [rows[one] for one in recipient_id[accepted].tolist()]
+        step = np.zeros(companies.num_rows, np.int64)
+        level = place_level(everyone.places.take(accepted), index.places.take(row[accepted]))
+        step[accepted] = _STEPS[level]
+        # Who was found by a name alone knows no more than those of the same name who ask.
+        is_known = by_identifier | (is_accepted & (step == _STEPS.max()))
         told, judged, known, strangers = (
-            sort(chosen) for chosen in (by_identifier, by_identifier | is_stranger, is_accepted, is_stranger)
+            sort(chosen) for chosen in (by_identifier, by_identifier | is_stranger, is_known, is_stranger)
         )
-        truth = recipient_id.copy()
-        truth[~by_identifier] = None
+        names, places = _count_places(everyone)
         return cls(
+            everyone,
             everyone.take(known),
-            recipient_id[known],
+            row[known],
             probability[known],
             everyone.take(strangers),
             Identity(identity.uei[strangers], identity.duns[strangers]),
-            _count(everyone.take(judged), truth[judged], everyone.take(told), recipient_id[told], index),
+            _count(
+                everyone.take(judged),
+                np.where(by_identifier, row, -1)[judged],
+                everyone.take(told),
+                row[told],
+                index,
+            ),
+            _expect_nobody(matches, has_identifier),
+            names,
+            places,
+            _count_moves(everyone.take(told), row[told], names, places, index),
         )
 
-    def open_companies(self, companies: pa.Table, matches: pd.DataFrame) -> Ints:
-        """Say which companies have siblings who say something else than they were matched to.
+    def open_companies(self, matches: pd.DataFrame) -> Ints:
+        """Say which companies may be matched otherwise with what the others tell.
 
         Parameters
         ----------
-        companies : pyarrow.Table of shape (n, 10)
         matches : pandas.DataFrame of shape (n, 12)
 
         Returns
@@ -314,13 +362,14 @@ class Recognised:
             Positions, ascending; none of a company that an identifier gave its recipient.
         """
         at = np.flatnonzero(~matches["tier"].isin(_BY_IDENTIFIER).to_numpy(bool))
-        kin = Kin.of(companies.take(pa.array(at)))
-        mine = matches["recipient_id"].to_numpy(object)[at]
-        is_accepted = (matches["decision"] == "accept").to_numpy(bool)[at]
-        one, other = kin.siblings_among(self.known)
-        is_news = ~is_accepted[one] | (mine[one] != self.recipient_id[other])
+        kin = self.everyone.take(at)
+        has_one = matches["recipient_id"].notna().to_numpy()[at]
+        one, _ = kin.siblings_among(self.known)
         doubted, _ = kin.siblings_among(self.strangers)
-        open_: Ints = at[np.unique(np.concatenate([one[is_news], doubted[~pd.isna(mine)[doubted]]]))]
+        probability = matches["match_probability"].fillna(0.0).to_numpy(np.float64)[at]
+        news = one[probability[one] <= _MOVABLE[1]]
+        movable = np.flatnonzero((probability >= _MOVABLE[0]) & (probability <= _MOVABLE[1]))
+        open_: Ints = at[np.unique(np.concatenate([news, doubted[has_one[doubted]], movable]))]
         return open_
 
     def tells_of(self, companies: pa.Table) -> Flags:
@@ -344,8 +393,7 @@ class Recognised:
         kin = Kin.of(companies)
         one, other = kin.siblings_among(self.known)
         share = self.shares.ravel()[kin.kinds_of(self.known, one, other, index)] * self.probability[other]
-        rows = find_recipients(index, "recipient_id", sorted(set(self.recipient_id[other].tolist())))
-        row = np.array([rows[name] for name in self.recipient_id[other].tolist()], np.int64)
+        row = self.row[other]
         order = np.lexsort((other, -share, row, one))
         one, row, other, share = one[order], row[order], other[order], share[order]
         is_best = np.ones(len(one), bool)
@@ -363,11 +411,13 @@ class Recognised:
         return Siblings(
             one[is_best],
             row[is_best],
-            share / (1 - share),
+            # Strengths are told in units of being no recipient; these odds are against any other firm.
+            share / (1 - share) / self.nobody,
             self.known.company_id[other[is_best]],
             Identity(uei, duns),
             np.concatenate([self.strangers.company_id, NOBODY])[nearest],
             shares,
+            self.moves[_places_of(kin, self.names, self.places) - 1],
         )
 
 
@@ -381,13 +431,13 @@ def read_said(said: str) -> tuple[str, float]:
     return company_id, float(number)
 
 
-def _count(judged: Kin, truth: _Objects, told: Kin, recipient_id: _Objects, index: RecipientIndex) -> Floats:
+def _count(judged: Kin, truth: Ints, told: Kin, row: Ints, index: RecipientIndex) -> Floats:
     """Count how often companies with an identifier are the recipient that their nearest sibling is."""
     one, other = judged.siblings_among(told)
     kind = judged.kinds_of(told, one, other, index)
     nearest = np.lexsort((other, -_FIRST_SHARES.ravel()[kind], one))
     nearest = nearest[np.unique(one[nearest], return_index=True)[1]]
-    is_same = truth[one[nearest]] == recipient_id[other[nearest]]
+    is_same = truth[one[nearest]] == row[other[nearest]]
     seen, same = (
         np.bincount(kind[nearest], weights, minlength=_FIRST_SHARES.size).reshape(_FIRST_SHARES.shape)
         for weights in (np.ones(len(nearest)), is_same)
@@ -398,6 +448,43 @@ def _count(judged: Kin, truth: _Objects, told: Kin, recipient_id: _Objects, inde
     seen = np.maximum(same, seen * right)
     shares: Floats = (same + _LEAN * _FIRST_SHARES) / (seen + _LEAN)
     return shares
+
+
+def _expect_nobody(matches: pd.DataFrame, has_identifier: Flags) -> float:
+    """Expect from the probabilities how many companies without an identifier are no recipient."""
+    is_open = ~has_identifier & ~matches["tier"].isin(("override", "sibling")).to_numpy(bool)
+    found = matches.loc[is_open, ["match_probability", "runner_up_probability"]].fillna(0.0).sum(axis=1)
+    return float(1 - (found.sum() + _LEAN / 2) / (len(found) + _LEAN))
+
+
+def _count_places(kin: Kin) -> tuple[Hashes, Ints]:
+    """Count the places at which each name is met: all names, ascending, and up to three."""
+    place = kin.places.zip5.astype(np.uint64) << np.uint64(32) | kin.places.city
+    order = np.lexsort((place, kin.key))
+    key, place = kin.key[order], place[order]
+    is_new = np.ones(len(key), bool)
+    is_new[1:] = (key[1:] != key[:-1]) | (place[1:] != place[:-1])
+    names, count = np.unique(key[is_new], return_counts=True)
+    return names, np.minimum(count, _MOST_PLACES)
+
+
+def _places_of(kin: Kin, names: Hashes, places: Ints) -> Ints:
+    place = find_sorted(names, kin.key)
+    found: Ints = np.where(place >= 0, places[place], 1)
+    return found
+
+
+def _count_moves(told: Kin, row: Ints, names: Hashes, places: Ints, index: RecipientIndex) -> Floats:
+    """Weigh how near recipients are to companies that an identifier recognises, by their number of places."""
+    level = place_level(told.places, index.places.take(row))
+    counts = np.zeros((_MOST_PLACES, len(LEVELS)))
+    np.add.at(counts, (_places_of(told, names, places) - 1, level), 1)
+    whole = counts.sum(axis=0) + 1
+    usual = whole / whole.sum()
+    share = (counts + _LEAN * usual) / (counts.sum(axis=1, keepdims=True) + _LEAN)
+    moves: Floats = np.log(share / usual)
+    moves[:, LEVELS.index("unknown")] = 0
+    return moves
 
 
 def _rarity(index: RecipientIndex, key: Hashes) -> Ints:

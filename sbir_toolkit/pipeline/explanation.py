@@ -7,6 +7,7 @@ decided, and what other companies of the same name said, stands in the award's e
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,13 +118,14 @@ def _read_words(rows: list[_Row], companies: Path) -> dict[str, Word]:
         for row in rows
     }
     wanted = sorted({company_id for one in said.values() for company_id, _ in one.values()})
-    if not wanted or not companies.exists():
+    if not companies.exists():
         return {}
     chosen = pq.read_table(companies, filters=[("company_id", "in", wanted)]).to_pylist()
     known = {one["company_id"]: one for one in chosen}
     words = {}
     for row in rows:
-        word = Word()
+        # In the evidence all weights are bits.
+        word = Word(moves=row.evidence.get("places of the name", 0.0) * math.log(2))
         for kind, (company_id, number) in said[row.award_id].items():
             one = known[company_id]
             shown = f"{one['company']} ({place_in_words(one['city'], one['state'], one['zip5'])})"

@@ -9,8 +9,10 @@ import pytest
 
 from sbir_toolkit.matching import explain_match, match_companies
 from sbir_toolkit.matching.match import match_siblings
-from sbir_toolkit.matching.siblings import Word
+from sbir_toolkit.matching.places import LEVELS
+from sbir_toolkit.matching.siblings import Recognised, Word
 from sbir_toolkit.params import Matching
+from sbir_toolkit.tables import COMPANIES
 from tests.matching.background import make_background
 from tests.matching.conftest import Make, make_companies
 
@@ -88,6 +90,28 @@ def test_an_identifier_that_is_nobodys_speaks_against_recipients_with_another(ma
     found = match_siblings(companies, alone, index, Matching()).set_index("company_id").loc["lone"]
     assert found["match_probability"] < alone["match_probability"].iloc[0]
     assert json.loads(found["evidence"])["doubted by"].startswith("stranger ")
+
+
+def test_a_firm_of_many_places_may_be_far_from_its_recipient(make_index: Make) -> None:
+    """Where firms of three places are mostly far and those of one at home, a lone one far away is doubted."""
+    named, rows = [], []
+    for at in range(40):
+        firm = {"company": f"Kestrel{at:02d} Optics", "duns": f"{at + 300_000_000}"}
+        rows.append({"recipient_name": f"KESTREL{at:02d} OPTICS", "duns": firm["duns"], **HOME})
+        places = [HOME] if at % 2 else [OLD, {"city": "Reno", "state": "NV"}, {"city": "Avon", "state": "CT"}]
+        named += [firm | {"company_id": f"{at}-{nth}"} | place for nth, place in enumerate(places)]
+    lone = {"company": "Zenith Beam", "company_id": "lone", **OLD}
+    recipient = {"recipient_id": "it", "recipient_name": "ZENITH BEAM", **HOME}
+    index = make_index([*make_background(100), *rows, recipient])
+    companies = make_companies(*named, lone)
+    alone = match_companies(companies, index, Matching())
+    recognised = Recognised.among(COMPANIES.arrow(companies), alone, index)
+    far = LEVELS.index("elsewhere")
+    assert recognised.moves[0, far] < -0.5 < 0 < recognised.moves[2, far]
+    found = match_siblings(companies, alone.assign(match_probability=0.95), index, Matching())
+    lonely = found.set_index("company_id").loc["lone"]
+    assert json.loads(lonely["evidence"])["places of the name"] < -0.5
+    assert lonely["match_probability"] < alone["match_probability"].iloc[-1]
 
 
 def test_the_order_of_companies_does_not_matter(make_index: Make) -> None:
