@@ -59,8 +59,11 @@ MEASURES = (
 # Old records end after 30 characters, a bracket or comma among them.
 _CUT_AT = (26, 33)
 _COMPASS = {f"{point}{ending}" for point in ("NORTH", "SOUTH", "EAST", "WEST") for ending in ("", "ERN")}
+# A second fund of one sponsor and the joint venture of a firm are other firms, as another number says it.
+_NUMERALS = {"II", "III", "IV", "VI", "VII", "VIII", "IX", "JV"}
 # NORTH TEXAS and SOUTH TEXAS are two letters apart and two places: the words must be nearly equal too.
 _NEARLY_ALL = 0.8
+_TELLING = _COMPASS | _NUMERALS
 _ZIP5, _BUILDING = LEVELS.index("zip5"), LEVELS.index("building")
 
 
@@ -253,7 +256,7 @@ def _compare_words(
     bits = word_bits(pool.count, pool.names)
     np.maximum.at(ours_alike, at_ours, likeness)
     np.maximum.at(theirs_alike, at_theirs, likeness)
-    is_number = np.array([text in _COMPASS or any(map(str.isdigit, text)) for text in pool.text], bool)
+    is_number = np.array([text in _TELLING or any(map(str.isdigit, text)) for text in pool.text], bool)
 
     def add(pair: Ints, values: Floats) -> Floats:
         return np.bincount(pair, values, minlength=len(left)).astype(float)
@@ -306,7 +309,7 @@ def _word_likeness(pool: WordPool, left: Ints, right: Ints) -> Floats:
 
 def _likeness(one: str, other: str, edits: int) -> float:
     short, long = sorted((one, other), key=len)
-    if {one, other} <= _COMPASS or any(map(str.isdigit, one + other)):
+    if {one, other} <= _TELLING or any(map(str.isdigit, one + other)):
         return 0.0
     if ABBREVIATIONS.get(short, short) == ABBREVIATIONS.get(long, long) or long in (
         short + "S",
