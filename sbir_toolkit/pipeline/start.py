@@ -9,7 +9,7 @@ found in the journal.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ from sbir_toolkit.pipeline.setup import NO_FILE, Setup, make_setup
 from sbir_toolkit.pipeline.stages import Stage
 from sbir_toolkit.storage import append_line, read_json, read_lines
 
+OnStart = Callable[[RunFolder], object]
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -50,7 +52,13 @@ class RunResult:
 
 
 def run_pipeline(
-    project: Project, params: Params, *, order: Order | None = None, run_id: str | None = None, say: Say
+    project: Project,
+    params: Params,
+    *,
+    order: Order | None = None,
+    run_id: str | None = None,
+    say: Say,
+    on_start: OnStart | None = None,
 ) -> RunResult:
     """Run the pipeline, or find that an earlier run has all of it.
 
@@ -64,6 +72,8 @@ def run_pipeline(
         Id of the new run; None: the time and the parameters' name.
     say
         Receives one line for each thing that happens.
+    on_start
+        Called with the run's folder before its first stage starts, such as to follow its events.
 
     Returns
     -------
@@ -85,12 +95,15 @@ def run_pipeline(
     state.update(order={"redo": sorted(order.redo), "wanted": sorted(order.wanted) if order.wanted else None})
     say(f"run {state.folder.run_id}")
     with owning(state.folder):
+        _announce(state.folder, on_start)
         _conduct(setup, state, order, say, _Clock(started, prepared_s))
     return RunResult(state.folder, state.record, is_new=True)
 
 
-def resume_pipeline(project: Project, run: RunFolder, *, say: Say) -> RunResult:
-    """Go on with a run that was interrupted or failed.
+def resume_pipeline(
+    project: Project, run: RunFolder, *, say: Say, on_start: OnStart | None = None
+) -> RunResult:
+    """Go on with a run that was interrupted or failed; the parameters are as of `run_pipeline`.
 
     Raises
     ------
@@ -112,8 +125,14 @@ def resume_pipeline(project: Project, run: RunFolder, *, say: Say) -> RunResult:
         for stage in setup.pipeline.stages:
             state.update_stage(stage.name, status="pending", reason="")
         order = Order(frozenset(record["order"]["redo"]), _wanted(record), bool(record["is_fresh"]))
+        _announce(run, on_start)
         _conduct(setup, state, order, say, _Clock(started, 0.0))
     return RunResult(run, state.record, is_new=False)
+
+
+def _announce(run: RunFolder, on_start: OnStart | None) -> None:
+    if on_start is not None:
+        on_start(run)
 
 
 @dataclass(frozen=True)
