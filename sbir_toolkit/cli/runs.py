@@ -82,11 +82,12 @@ def plan(options: argparse.Namespace) -> int:
     """Say what would run, what would be reused, and why."""
     from sbir_toolkit.params import load_params
     from sbir_toolkit.pipeline.plan import make_plan
-    from sbir_toolkit.pipeline.project import find_params_file, find_project
+    from sbir_toolkit.pipeline.project import fetch_inputs, find_params_file, find_project
     from sbir_toolkit.pipeline.setup import make_setup
 
     project = find_project(options.outputs)
     params = load_params(find_params_file(project, options.params), options.set)
+    params = fetch_inputs(project, params, say=print)
     print(make_plan(make_setup(project, params)))
     return 0
 

@@ -27,6 +27,7 @@ from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, Stor
 from sbir_toolkit.pipeline.past import accepted_metrics, comparable_name
 from sbir_toolkit.pipeline.project import (
     Project,
+    fetch_inputs,
     find_params_file,
     find_project,
     input_path,
@@ -356,7 +357,7 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
     """
     project = find_project()
     if not run_id:
-        params = load_params(find_params_file(project, params_file))
+        params = fetch_inputs(project, load_params(find_params_file(project, params_file)), say=print)
         run, source = RunFolder(project.runs / f"lab-{params.name}"), None
     else:
         folder = RunFolder(project.runs / run_id)
