@@ -34,7 +34,7 @@ from sbir_toolkit.pipeline.project import (
     input_paths,
     with_overrides,
 )
-from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
+from sbir_toolkit.pipeline.run import RunFolder, chunks_of, list_runs, read_run, run_params
 from sbir_toolkit.pipeline.setup import make_setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage, load_pipeline
 from sbir_toolkit.storage import (
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sbir_toolkit.matching import Explanations
+    from sbir_toolkit.performance import StagePath
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,19 @@ class OpenStage:
         return self._run.path / "store" if is_fresh else self._project.store
 
     @property
-    def code_paths(self) -> dict[str, tuple[str, ...]]:
-        """The rooms of the code that each stage of the pipeline goes through."""
-        return {stage.name: tuple(stage.rooms) for stage in self._pipeline.stages}
+    def paths(self) -> dict[str, StagePath]:
+        """What the speed of each stage of the pipeline depends on."""
+        return {stage.name: self._pipeline.path(stage) for stage in self._pipeline.stages}
+
+    def profile(self, stage: str) -> pd.DataFrame:
+        """What each function of a stage cost in its newest profile; none when there is no profile."""
+        from sbir_toolkit.pipeline.profiling import newest_functions
+
+        return newest_functions(self._project, stage)
+
+    def chunks_of(self, run_id: str) -> pd.DataFrame:
+        """The figures of the chunks of any run."""
+        return chunks_of(self._project, run_id)
 
     @property
     def project(self) -> Path:
@@ -229,9 +240,9 @@ class OpenStage:
 
     def explain(self, award_ids: Iterable[str]) -> Explanations:
         """Explain why awards have their recipients: what speaks for and against, and who came second."""
-        from sbir_toolkit.pipeline.explanation import MatchedTables, explain_awards
+        from sbir_toolkit.pipeline.explanation import TABLES, MatchedTables, explain_awards
 
-        tables = MatchedTables(*(self.path(name) for name in ("awards", "recipients", "matches")))
+        tables = MatchedTables(*(self.path(name) for name in TABLES))
         return explain_awards(tables, award_ids, self.store, self.params)
 
     def record(self, **values: Any) -> None:
