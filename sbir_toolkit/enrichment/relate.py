@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from sbir_toolkit.enrichment.combine import MatchTables
 from sbir_toolkit.matching import RecipientIndex
 from sbir_toolkit.matching.match import match_siblings
+from sbir_toolkit.matching.siblings import TOLD_BY
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
 from sbir_toolkit.storage import write_parquet
@@ -39,9 +40,8 @@ def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching
     """
     with phase("siblings") as span:
         matches = pq.read_table(tables.company_matches)
-        again = match_siblings(
-            pq.read_table(tables.companies).to_pandas(), matches.to_pandas(), index, params
-        )
+        told = matches.select(list(TOLD_BY)).to_pandas()
+        again = match_siblings(pq.read_table(tables.companies), told, index, params)
         if len(again):
             both = pa.concat_tables([matches, COMPANY_MATCHES.arrow(again)])
             rows = np.arange(matches.num_rows)

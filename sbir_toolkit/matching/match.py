@@ -68,16 +68,16 @@ def match_companies(
 
 
 def match_siblings(
-    companies: pd.DataFrame, matches: pd.DataFrame, index: RecipientIndex, params: Matching
+    companies: pa.Table, matches: pd.DataFrame, index: RecipientIndex, params: Matching
 ) -> pd.DataFrame:
     """Match anew the companies of whom others of their name say something else than was found.
 
     Parameters
     ----------
-    companies : pandas.DataFrame of shape (n, 10)
-        As the contract `companies` says: all of them, in any order.
-    matches : pandas.DataFrame of shape (n, 12)
-        What `match_companies` gave them.
+    companies : pyarrow.Table of shape (n, 10)
+        The contract `companies`: all of them, in any order.
+    matches : pandas.DataFrame of shape (n, k)
+        What `match_companies` gave them; of its columns those in `siblings.TOLD_BY` are enough.
     index : RecipientIndex
     params : Matching
 
@@ -86,12 +86,11 @@ def match_siblings(
     pandas.DataFrame of shape (m, 12)
         As the contract `company_matches` says, of those companies only; its index says which.
     """
-    table = COMPANIES.arrow(companies)
-    recognised = Recognised.among(table, matches, index)
+    recognised = Recognised.among(companies, matches, index)
     open_ = recognised.open_companies(matches)
-    chosen = table.take(pa.array(open_))
+    chosen = companies.take(pa.array(open_))
     siblings = recognised.siblings_of(chosen, index)
-    found = match_companies(companies.iloc[open_], index, params, siblings=siblings)
+    found = match_companies(chosen.to_pandas(), index, params, siblings=siblings)
     return found.set_axis(open_)
 
 

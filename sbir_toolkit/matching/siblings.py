@@ -68,6 +68,8 @@ _MOST_SHARE = 0.998
 # A name of so many recognised companies says nothing.
 _MOST_SIBLINGS = 500
 _BY_IDENTIFIER = ("uei", "duns")
+TOLD_BY = ("recipient_id", "tier", "decision", "match_probability", "runner_up_probability")
+"""What is to be known of each company's match."""
 NOBODY: _Objects = np.full(1, None, object)
 """The company_id of no company."""
 

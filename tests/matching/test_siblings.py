@@ -32,7 +32,7 @@ def match_all(companies: pd.DataFrame, make_index: Make) -> pd.DataFrame:
     """Match companies, each by itself and then with what the others tell, by company_id."""
     index = make_index(RECIPIENTS_MADE)
     found = match_companies(companies, index, Matching())
-    again = match_siblings(companies, found, index, Matching())
+    again = match_siblings(COMPANIES.arrow(companies), found, index, Matching())
     return pd.concat([found.drop(again.index), again]).set_index("company_id")
 
 
@@ -87,7 +87,11 @@ def test_an_identifier_that_is_nobodys_speaks_against_recipients_with_another(ma
     stranger = lone | {"company_id": "stranger", "duns": "222222222"}
     companies = make_companies(lone, stranger)
     alone = match_companies(companies, index, Matching())
-    found = match_siblings(companies, alone, index, Matching()).set_index("company_id").loc["lone"]
+    found = (
+        match_siblings(COMPANIES.arrow(companies), alone, index, Matching())
+        .set_index("company_id")
+        .loc["lone"]
+    )
     assert found["match_probability"] < alone["match_probability"].iloc[0]
     assert json.loads(found["evidence"])["doubted by"].startswith("stranger ")
 
@@ -108,7 +112,9 @@ def test_a_firm_of_many_places_may_be_far_from_its_recipient(make_index: Make) -
     recognised = Recognised.among(COMPANIES.arrow(companies), alone, index)
     far = LEVELS.index("elsewhere")
     assert recognised.moves[0, far] < -0.5 < 0 < recognised.moves[2, far]
-    found = match_siblings(companies, alone.assign(match_probability=0.95), index, Matching())
+    found = match_siblings(
+        COMPANIES.arrow(companies), alone.assign(match_probability=0.95), index, Matching()
+    )
     lonely = found.set_index("company_id").loc["lone"]
     assert json.loads(lonely["evidence"])["places of the name"] < -0.5
     assert lonely["match_probability"] < alone["match_probability"].iloc[-1]
@@ -128,7 +134,7 @@ def test_nothing_and_companies_without_names_have_no_siblings(make_index: Make) 
     index = make_index(RECIPIENTS_MADE)
     for companies in (make_companies(NAMED).iloc[:0], make_companies({"company": "?"}, {"company": "!"})):
         alone = match_companies(companies, index, Matching())
-        assert match_siblings(companies, alone, index, Matching()).empty
+        assert match_siblings(COMPANIES.arrow(companies), alone, index, Matching()).empty
 
 
 def test_an_explanation_names_the_sibling(make_index: Make) -> None:
