@@ -118,10 +118,10 @@ def _read_words(rows: list[_Row], companies: Path) -> dict[str, Word]:
         for row in rows
     }
     wanted = sorted({company_id for one in said.values() for company_id, _ in one.values()})
-    if not companies.exists():
-        return {}
-    chosen = pq.read_table(companies, filters=[("company_id", "in", wanted)]).to_pylist()
-    known = {one["company_id"]: one for one in chosen}
+    known = {}
+    if wanted:
+        chosen = pq.read_table(companies, filters=[("company_id", "in", wanted)]).to_pylist()
+        known = {one["company_id"]: one for one in chosen}
     words = {}
     for row in rows:
         # In the evidence all weights are bits.
