@@ -3,8 +3,9 @@
 A *span* says that one phase of one stage ran from here to there, on so many rows, what CPU time it took (the
 program's and the system's on its behalf), its page faults and the bytes it read from and wrote to disks.
 A *sample* says how much memory a whole process tree held at one moment, with shared pages counted once (PSS),
-and how much CPU time it had used so far. Both are lines of the run's `events.ndjson`; figures, progress and
-status are read from there and kept nowhere else.
+and how much CPU time it had used so far. A *beat* says, twice a second, what a process is at that takes
+longer, and how far it is: whoever waits for it sees progress, and that it lives. All are lines of the run's
+`events.ndjson`; figures, progress and status are read from there and kept nowhere else.
 
 Library code only says `with phase("normalise", rows=n):`. Where the events go is decided by
 whoever starts the process (`EVENTS_VARIABLE`, `STAGE_VARIABLE`); nowhere, unless somebody asked.
@@ -29,6 +30,7 @@ from sbir_toolkit.storage import append_line
 _DISK_BLOCK = 512
 _PAGE = resource.getpagesize()
 _GLANCE_S = 0.04
+BEAT_S = 0.5
 _KNOWS_CHILDREN = Path("/proc/thread-self/children").exists()
 # Of the sampler's time, what walking through pages may take.
 _WALK_SHARE = 0.01
@@ -38,10 +40,25 @@ STAGE_VARIABLE = "SBIR_STAGE"
 
 @dataclass
 class Span:
-    """The figures of one phase while it runs; set `rows` when the count is only known at its end."""
+    """The figures of one phase while it runs; set `rows` when the count is only known at its end.
+
+    Parameters
+    ----------
+    rows
+        Rows worked on.
+    details
+        What else is worth keeping.
+    done, total
+        How far it is, and how far it will go; a beat tells both. `total` is None while it isn't known.
+    unit
+        What `done` and `total` count.
+    """
 
     rows: int | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    done: int | None = None
+    total: int | None = None
+    unit: str = "rows"
 
 
 def emit(kind: str, **values: Any) -> None:
@@ -78,7 +95,8 @@ def phase(name: str, rows: int | None = None) -> Iterator[Span]:
     started, clock = time.time(), time.perf_counter()
     is_done = False
     try:
-        yield span
+        with _beating(name, span):
+            yield span
         is_done = True
     finally:
         elapsed_s, cpu_s, now = time.perf_counter() - clock, cpu_clock() - cpu, resource.getrusage(whose)
@@ -98,6 +116,87 @@ def phase(name: str, rows: int | None = None) -> Iterator[Span]:
             is_done=is_done,
             details=span.details,
         )
+
+
+@contextlib.contextmanager
+def progress(name: str, total: int, unit: str) -> Iterator[Span]:
+    """Let beats tell how far a piece of work is that isn't measured as a phase; set `done` on what is given.
+
+    Parameters
+    ----------
+    name
+        What is done, and with what.
+    total
+        How far it will go, in `unit`: bytes, rows, ...
+    """
+    span = Span(done=0, total=total, unit=unit)
+    with _beating(name, span):
+        yield span
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A span that is open, and since when."""
+
+    name: str
+    span: Span
+    started: float
+
+
+class _Heart:
+    """Writes a beat twice a second while this process has spans open that last longer."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Open] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, opened: _Open) -> None:
+        with self._lock:
+            self._open[id(opened.span)] = opened
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+                self._thread.start()
+
+    def remove(self, span: Span) -> None:
+        with self._lock:
+            self._open.pop(id(span), None)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(BEAT_S)
+            now = time.time()
+            with self._lock:
+                lasting = [one for one in self._open.values() if now - one.started >= BEAT_S]
+            if lasting:
+                doing = [
+                    {
+                        "what": one.name,
+                        "started": one.started,
+                        "done": one.span.done,
+                        "total": one.span.total if one.span.total is not None else one.span.rows,
+                        "unit": one.span.unit,
+                    }
+                    for one in lasting
+                ]
+                emit("beat", pid=os.getpid(), doing=doing)
+
+
+_heart = _Heart()
+# A forked child has its parent's open spans in its memory, but not the thread that tells of them.
+os.register_at_fork(after_in_child=lambda: globals().update(_heart=_Heart()))
+
+
+@contextlib.contextmanager
+def _beating(name: str, span: Span) -> Iterator[None]:
+    if not os.environ.get(EVENTS_VARIABLE):
+        yield
+        return
+    _heart.add(_Open(name, span, time.time()))
+    try:
+        yield
+    finally:
+        _heart.remove(span)
 
 
 @dataclass(frozen=True)

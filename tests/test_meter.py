@@ -90,3 +90,20 @@ def test_phase_tells_what_the_system_did(events: Path) -> None:
     (event,) = read_lines(events)
     assert event["minor_faults"] > 10
     assert event["user_s"] + event["system_s"] == pytest.approx(event["cpu_s"], abs=0.03)
+
+
+def test_a_beat_tells_what_lasts_and_how_far_it_is(events: Path) -> None:
+    """Twice a second, for what takes longer than that; what is over is never told of again."""
+    with meter.phase("brew", rows=7) as span, meter.progress("read leaves.csv", 40, "bytes") as seen:
+        seen.done = 10
+        span.done = 3
+        time.sleep(2.2 * meter.BEAT_S)
+    with meter.phase("pour"):
+        pass
+    time.sleep(1.2 * meter.BEAT_S)
+    beats = [event for event in read_lines(events) if event["kind"] == "beat"]
+    assert 1 <= len(beats) <= 3
+    brew, read = beats[-1]["doing"]
+    assert (brew["what"], brew["done"], brew["total"], brew["unit"]) == ("brew", 3, 7, "rows")
+    assert (read["what"], read["done"], read["total"], read["unit"]) == ("read leaves.csv", 10, 40, "bytes")
+    assert beats[-1]["at"] - brew["started"] >= meter.BEAT_S

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import contextlib
+import sys
+import tempfile
+from pathlib import Path, PurePosixPath
 
 from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides
 
@@ -11,7 +14,7 @@ from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
     added = add_command(commands, "match", match)
-    added.add_argument("awards", help="SBIR.gov awards, CSV")
+    added.add_argument("awards", help="SBIR.gov awards, CSV; this and the others may be URLs")
     added.add_argument("recipients", help="federal recipients: CSV, Parquet, or USAspending's database")
     added.add_argument("params", nargs="?", help="parameters file (default: the defaults)")
     added.add_argument(
@@ -28,6 +31,11 @@ def add_commands(commands: Commands) -> None:
     added = add_command(commands, "explain", explain)
     added.add_argument("run", help="a run's id, its folder, or latest")
     added.add_argument("award_id", help="an award's id, as in the table matches")
+
+    added = add_command(commands, "diff", diff)
+    added.add_argument("before", help="a run's id, its folder, or latest")
+    added.add_argument("after", help="a later run's id")
+    added.add_argument("--export", metavar="FILE", help="write all that differ as .parquet or .csv too")
 
     added = add_command(commands, "synth", synth)
     added.add_argument("out", help="the folder to write to")
@@ -46,18 +54,49 @@ def match(options: argparse.Namespace) -> int:
     """Match a file of awards to a file of recipients, without notebooks."""
     from sbir_toolkit.params import load_params
     from sbir_toolkit.pipeline.match import match_awards
-    from sbir_toolkit.pipeline.project import find_params_file, find_project, with_overrides
+    from sbir_toolkit.pipeline.project import fetch_inputs, find_params_file, find_project, with_overrides
+    from sbir_toolkit.sources.remote import check_writable, fetch_input, is_url, send_file
 
     project = find_project(options.outputs)
     file = find_params_file(project, options.params) if options.params else None
-    params = with_overrides(project, load_params(file, options.set))
-    awards, recipients, out = (
-        Path(options.awards),
-        [Path(options.recipients), *map(Path, options.also)],
-        Path(options.out),
-    )
+    params = fetch_inputs(project, load_params(file, options.set), say=_say)
+    params = with_overrides(project, params)
+
+    def here(name: str) -> Path:
+        return fetch_input(name, project.store, params.fetch, say=_say) if is_url(name) else Path(name)
+
+    if is_url(options.out):
+        check_writable(options.out)
+    awards, recipients = here(options.awards), [here(name) for name in (options.recipients, *options.also)]
     review = Path(options.review) if options.review else None
-    print(match_awards(awards, recipients, out, params, project.store, review=review))
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory()) if is_url(options.out) else None
+        out = Path(folder) / PurePosixPath(options.out).name if folder else Path(options.out)
+        matched = match_awards(awards, recipients, out, params, project.store, review=review)
+        if folder:
+            # What was rejected first: who finds the matches finds both.
+            for path in sorted(Path(folder).iterdir(), key=lambda path: path == out):
+                send_file(path, f"{options.out.rpartition('/')[0]}/{path.name}")
+    told = repr(matched)
+    print(told.replace(folder, options.out.rpartition("/")[0]) if folder else told)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def diff(options: argparse.Namespace) -> int:
+    """Say which awards changed recipient, decision or probability between two runs, and why."""
+    from sbir_toolkit.pipeline.difference import diff_runs
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+
+    project = find_project(options.outputs)
+    found = diff_runs(project, open_run(project, options.before), open_run(project, options.after))
+    print(found)
+    if options.export:
+        print(found.export(Path(options.export)))
     return 0
 
 

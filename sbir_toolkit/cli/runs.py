@@ -6,8 +6,13 @@ import argparse
 import sys
 import time
 import webbrowser
+from typing import TYPE_CHECKING
 
 from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides, add_run
+from sbir_toolkit.cli.display import Display
+
+if TYPE_CHECKING:
+    from sbir_toolkit.pipeline.run import RunFolder
 
 
 def add_commands(commands: Commands) -> None:
@@ -61,18 +66,28 @@ def run(options: argparse.Namespace) -> int:
         redo = frozenset([options.start, *pipeline.dependants(pipeline[options.start].name)])
     wanted = frozenset(options.only) if options.only else None
     order = Order(redo=redo, wanted=wanted, is_fresh=options.fresh)
-    return _tell(run_pipeline(project, params, order=order, run_id=options.run_id, say=_say))
+    with Display() as display:
+        result = run_pipeline(
+            project,
+            params,
+            order=order,
+            run_id=options.run_id,
+            say=display.say,
+            on_start=lambda folder: _follow(display, folder),
+        )
+    return _tell(result)
 
 
 def plan(options: argparse.Namespace) -> int:
     """Say what would run, what would be reused, and why."""
     from sbir_toolkit.params import load_params
     from sbir_toolkit.pipeline.plan import make_plan
-    from sbir_toolkit.pipeline.project import find_params_file, find_project
+    from sbir_toolkit.pipeline.project import fetch_inputs, find_params_file, find_project
     from sbir_toolkit.pipeline.setup import make_setup
 
     project = find_project(options.outputs)
     params = load_params(find_params_file(project, options.params), options.set)
+    params = fetch_inputs(project, params, say=print)
     print(make_plan(make_setup(project, params)))
     return 0
 
@@ -84,23 +99,31 @@ def resume(options: argparse.Namespace) -> int:
     from sbir_toolkit.pipeline.start import resume_pipeline
 
     project = find_project(options.outputs)
-    return _tell(resume_pipeline(project, open_run(project, options.run), say=_say))
+    folder = open_run(project, options.run)
+    with Display() as display:
+        result = resume_pipeline(
+            project, folder, say=display.say, on_start=lambda folder: _follow(display, folder)
+        )
+    return _tell(result)
 
 
 def status(options: argparse.Namespace) -> int:
     """Say where a run stands."""
+    from sbir_toolkit.pipeline.doing import Events
     from sbir_toolkit.pipeline.progress import describe_status
     from sbir_toolkit.pipeline.project import find_project
     from sbir_toolkit.pipeline.run import open_run, read_run
 
     project = find_project(options.outputs)
     folder = open_run(project, options.run)
+    events = Events(folder.events)
     while True:
-        text = describe_status(folder)
+        is_over = read_run(folder)["status"] not in ("pending", "running")
+        text = describe_status(folder, events)
         if options.watch and sys.stdout.isatty():
             print("\033[2J\033[H", end="")
         print(text, flush=True)
-        if not options.watch or read_run(folder)["status"] not in ("pending", "running"):
+        if is_over or not options.watch:
             return 0
         time.sleep(1.0)
 
@@ -160,8 +183,12 @@ def doctor(options: argparse.Namespace) -> int:
     return 0 if all(finding.is_good for finding in findings) else 1
 
 
-def _say(line: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+def _follow(display: Display, folder: RunFolder) -> None:
+    from sbir_toolkit.pipeline.doing import Events
+    from sbir_toolkit.pipeline.progress import describe_doing
+
+    events = Events(folder.events)
+    display.describe = lambda: describe_doing(folder, events)
 
 
 def _tell(result: object) -> int:

@@ -59,8 +59,11 @@ MEASURES = (
 # Old records end after 30 characters, a bracket or comma among them.
 _CUT_AT = (26, 33)
 _COMPASS = {f"{point}{ending}" for point in ("NORTH", "SOUTH", "EAST", "WEST") for ending in ("", "ERN")}
+# A second fund of one sponsor and the joint venture of a firm are other firms, as another number says it.
+_NUMERALS = {"II", "III", "IV", "VI", "VII", "VIII", "IX", "JV"}
 # NORTH TEXAS and SOUTH TEXAS are two letters apart and two places: the words must be nearly equal too.
 _NEARLY_ALL = 0.8
+_TELLING = _COMPASS | _NUMERALS
 _ZIP5, _BUILDING = LEVELS.index("zip5"), LEVELS.index("building")
 
 
@@ -132,7 +135,7 @@ def measure_pairs(index: RecipientIndex, names: Names, pairs: Candidates) -> dic
     ours_form, theirs_form = names.form[pairs.query], index["entry_form"][pairs.entry]
     both_known = (ours_form > 0) & (theirs_form > 0)
     result["form_agrees"] = (ours_form == theirs_form).astype(float)
-    result["form_conflicts"] = (both_known & ~_FORMS_MEET[ours_form, theirs_form]).astype(float)
+    result["form_conflicts"] = (both_known & ~FORMS_MEET[ours_form, theirs_form]).astype(float)
     result["is_alias"] = (names.is_alias[pairs.query] | index["entry_alias"][pairs.entry]).astype(float)
     result["level"] = pairs.level.astype(float)
     result["neighbours"] = _count_neighbours(index, pairs)
@@ -253,7 +256,7 @@ def _compare_words(
     bits = word_bits(pool.count, pool.names)
     np.maximum.at(ours_alike, at_ours, likeness)
     np.maximum.at(theirs_alike, at_theirs, likeness)
-    is_number = np.array([text in _COMPASS or any(map(str.isdigit, text)) for text in pool.text], bool)
+    is_number = np.array([text in _TELLING or any(map(str.isdigit, text)) for text in pool.text], bool)
 
     def add(pair: Ints, values: Floats) -> Floats:
         return np.bincount(pair, values, minlength=len(left)).astype(float)
@@ -306,7 +309,7 @@ def _word_likeness(pool: WordPool, left: Ints, right: Ints) -> Floats:
 
 def _likeness(one: str, other: str, edits: int) -> float:
     short, long = sorted((one, other), key=len)
-    if {one, other} <= _COMPASS or any(map(str.isdigit, one + other)):
+    if {one, other} <= _TELLING or any(map(str.isdigit, one + other)):
         return 0.0
     if ABBREVIATIONS.get(short, short) == ABBREVIATIONS.get(long, long) or long in (
         short + "S",
@@ -396,4 +399,5 @@ def _meeting_forms() -> Flags:
     return meets
 
 
-_FORMS_MEET = _meeting_forms()
+FORMS_MEET = _meeting_forms()
+"""Which legal forms are filed for one another, as a square of `names.FORMS`."""

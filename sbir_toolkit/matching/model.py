@@ -12,13 +12,16 @@ held at what theory asks, minus one, and the rest of the score of equal names is
 company is in the register at all, and that it writes its name as there. For other names the words shared say
 how many would share them by chance.
 
-The weights (`weights.json`) were fitted as one conditional logistic regression, on public SBIR companies and
-on public pairs of company and federal recipient names that share an identifier. Each was searched for among
-77,000 public recipients, of which a part lacked the right one on purpose. How far firms move and how often
-they are filed with another legal form was measured on public awards, and holds the weights of places and
-forms near it (the same city in 85 % of cases, another state in 3 to 6 %; another form in 3 %, none on one
-side in 5 %). The weights for numbers, initials, word order and names cut off are held near a person's choice,
-as the public pairs have few such cases.
+The weights (`weights.json`) were fitted as one conditional logistic regression, on public SBIR companies
+and on public pairs of company and federal recipient names that share an identifier. Each was searched for
+among 77,000 public recipients, of which a part lacked the right one on purpose. How far firms move and how
+often they are filed with another legal form was measured on public awards, and holds the weights of places
+and forms near it (the same city in 85 % of cases, another state in 3 to 6 %; another form in 3 %, none on
+one side in 5 %). What one city tells of firms whose names differ is raised above the fit: of pairs of
+former and present names put at places as public awards and recipients are, those proposed with .55 to .9
+were right in 97 to 99 %, and no public SBIR company without a counterpart was proposed wrongly there. The
+weights for numbers, initials, word order and names cut off are held near a person's choice, as the public
+pairs have few such cases.
 """
 
 from __future__ import annotations
@@ -203,7 +206,7 @@ def best_of_each(company: Ints, row: Ints, score: Floats) -> Ints:
     return kept
 
 
-def sum_groups(terms: Matrix, differing: Floats) -> tuple[list[str], Matrix]:
+def sum_groups(terms: Matrix, differing: Floats, moves: Floats, sibling: Floats) -> tuple[list[str], Matrix]:
     """Sum each pair's evidence under the words that people are shown.
 
     Parameters
@@ -211,6 +214,10 @@ def sum_groups(terms: Matrix, differing: Floats) -> tuple[list[str], Matrix]:
     terms : float64 array of shape (n, len(TERMS))
     differing : float64 array of shape (n,)
         What weighs against pairs whose identifiers differ, in natural-log units.
+    moves : float64 array of shape (n,)
+        What weighs for pairs as near as that, by how many places the company's name has, in such units.
+    sibling : float64 array of shape (n,)
+        What weighs for pairs that a company of the same name is known to be, in such units.
 
     Returns
     -------
@@ -222,4 +229,5 @@ def sum_groups(terms: Matrix, differing: Floats) -> tuple[list[str], Matrix]:
     pieces = list(dict.fromkeys(groups))
     weighted = terms * load_weights() / np.log(2)
     bits = [weighted[:, [one == piece for one in groups]].sum(axis=1) for piece in pieces]
-    return [*pieces, "other identifier"], np.stack([*bits, differing / np.log(2)], axis=1)
+    pieces += ["other identifier", "places of the name", "same name elsewhere"]
+    return pieces, np.stack([*bits, *(one / np.log(2) for one in (differing, moves, sibling))], axis=1)

@@ -22,7 +22,7 @@ class Source(Section):
 
     path: str | tuple[str, ...] | None = Field(
         None,
-        description="File, relative to the project, or a list; the first ones count more. Null: synthetic.",
+        description="File (relative to the project), URL, or a list: first ones count more. Null: synthetic.",
     )
     columns: dict[str, str | tuple[str, ...]] = Field(
         default_factory=dict,
@@ -142,3 +142,6 @@ class Pipeline(Section):
     parallel_stages: int = Field(2, ge=1, description="Stages that may run side by side.")
     stage_timeout_s: float = Field(7_200.0, gt=0, description="A stage is stopped after this long.")
     kernel: str = Field("python3", description="Jupyter kernel the notebooks run in.")
+    publish_to: str | None = Field(
+        None, description="s3:// or gs:// folder that a finished run is copied to, whole. Null: nowhere."
+    )

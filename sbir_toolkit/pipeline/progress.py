@@ -8,30 +8,57 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from sbir_toolkit.pipeline.doing import SILENT_S, Events, duration, find_doing, last_sign
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, list_runs, read_run
-from sbir_toolkit.storage import read_lines
+from sbir_toolkit.storage import read_json
 
 
-def describe_status(run: RunFolder) -> str:
-    """Describe a run: each stage's state, what a running one has done so far, and what to do next."""
-    record = read_run(run)
-    events = read_lines(run.events)
-    ended = record["ended"] or (time.time() if record["status"] == "running" else _last_seen(events, record))
-    lines = [f"run {run.run_id}: {record['status']}, {_duration(ended - record['created'])} since it began"]
+def describe_status(run: RunFolder, events: Events | None = None) -> str:
+    """Describe a run: each stage's state, what a running one is doing, and what to do next.
+
+    Parameters
+    ----------
+    run
+        Which one.
+    events
+        Of this run, where somebody asks again and again; only what is new is read then.
+    """
+    record, seen = read_run(run), (events or Events(run.events)).follow()
+    now, sign = time.time(), last_sign(seen)
+    is_running = record["status"] == "running"
+    ended = record["ended"] or (now if is_running else sign or record["created"])
+    lines = [f"run {run.run_id}: {record['status']}, {duration(ended - record['created'])} since it began"]
+    if is_running and sign is not None:
+        silent_s = max(now - sign, 0.0)
+        words = "alive" if silent_s < SILENT_S else "no sign of life, though its process is there"
+        lines[0] += f"; {words}, last heard of {duration(silent_s)} ago"
     for name, facts in record["stages"].items():
-        lines.append(f"  {name:<18} {facts['status']:<12} {_stage_words(name, facts, events)}".rstrip())
+        words = _stage_words(name, facts, seen, now)
+        lines.append(f"  {name:<18} {facts['status']:<12} {words}".rstrip())
     lines += [f"  alert: {alert['severity']}: {alert['message']}" for alert in record["alerts"]]
     if record["status"] in ("interrupted", "failed"):
         lines.append(f"go on with: sbir-toolkit resume {run.run_id}")
     return "\n".join(lines)
 
 
+def describe_doing(run: RunFolder, events: Events) -> list[str]:
+    """Say in a line each what the running stages are doing; nothing about one that is just starting."""
+    record, seen, now = read_json(run.record), events.follow(), time.time()
+    lines = []
+    for name, facts in record["stages"].items():
+        if facts["status"] == "running":
+            doing = find_doing(seen, name, facts["started"], now)
+            if doing is not None:
+                lines.append(f"{name}: {doing}")
+    return lines
+
+
 def describe_end(run: RunFolder, record: dict[str, Any]) -> str:
     """Describe a run that has ended: status, totals, completeness, where the reports are."""
     totals, certificate = record["totals"], record["certificate"]
     lines = [
-        f"run {run.run_id}: {record['status']} in {_duration(totals['elapsed_s'])}, "
+        f"run {run.run_id}: {record['status']} in {duration(totals['elapsed_s'])}, "
         f"{totals['peak_bytes'] / 1e6:,.0f} MB at most, {totals['cpu_s']:.1f} s of CPU time"
     ]
     if certificate["is_complete"]:
@@ -58,50 +85,26 @@ def describe_runs(project: Project) -> str:
     for folder in list_runs(project):
         record = read_run(folder)
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["created"]))
-        took = _duration(record["totals"]["elapsed_s"]) if record["totals"] else "-"
+        took = duration(record["totals"]["elapsed_s"]) if record["totals"] else "-"
         rate = record["metrics"].get("match_rate")
         matched = f"{rate:.1%} matched" if rate is not None else ""
         lines.append(f"{folder.run_id:<32} {began}  {record['status']:<12} {took:>8}  {matched}".rstrip())
     return "\n".join(lines) or f"no runs yet in {project.runs}"
 
 
-def _stage_words(name: str, facts: dict[str, Any], events: list[dict[str, Any]]) -> str:
+def _stage_words(name: str, facts: dict[str, Any], events: list[dict[str, Any]], now: float) -> str:
     if facts["status"] == "running":
         samples = [event for event in events if event["kind"] == "sample" and event["stage"] == name]
-        memory = f", {samples[-1]['memory_bytes'] / 1e6:,.0f} MB" if samples else ""
-        return f"{_duration(time.time() - facts['started'])}{memory}{_chunk_words(name, facts, events)}"
+        words = duration(now - facts["started"])
+        words += f", {samples[-1]['memory_bytes'] / 1e6:,.0f} MB" if samples else ""
+        doing = find_doing(events, name, facts["started"], now)
+        return f"{words}; {doing}" if doing else words
     if facts["status"] in ENDED_WELL:
         took = f"{facts['elapsed_s']:.1f} s; " if facts["status"] == "done" else ""
         return took + ", ".join(f"{table} {made['rows']:,}" for table, made in facts["outputs"].items())
     return str(facts["reason"])
 
 
-def _chunk_words(name: str, facts: dict[str, Any], events: list[dict[str, Any]]) -> str:
-    own = [event for event in events if event["stage"] == name and event["at"] >= facts["started"]]
-    plans = [event for event in own if event["kind"] == "chunks"]
-    if not plans:
-        return ""
-    plan, done = plans[-1], [event for event in own if event["kind"] == "chunk"]
-    rows = sum(event["rows"] for event in done)
-    words = f"; chunks {plan['committed'] + len(done)} of {plan['total']}"
-    if not done:
-        return words
-    spent = max(done[-1]["at"] - plan["at"], 1e-6)
-    left = (plan["total"] - plan["committed"] - len(done)) * spent / len(done)
-    return f"{words}, {rows / spent:,.0f} companies/s, about {_duration(left)} left"
-
-
 def _first_line(text: str) -> str:
     # The whole message was said when the stage ended, and stands in its report.
     return text.partition("\n")[0]
-
-
-def _last_seen(events: list[dict[str, Any]], record: dict[str, Any]) -> float:
-    return float(max((event["at"] for event in events), default=record["created"]))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -8,6 +8,7 @@ notebook opened in JupyterLab and a command typed in another folder mean the sam
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,6 +149,28 @@ def with_overrides(project: Project, params: Params) -> Params:
         return params
     path = str(input_path(project, params, OVERRIDES))
     return params.model_copy(update={"matching": params.matching.model_copy(update={OVERRIDES: path})})
+
+
+def fetch_inputs(project: Project, params: Params, *, say: Callable[[str], None]) -> Params:
+    """Fetch the inputs that are at a URL, and give the parameters with their files here in place of it.
+
+    What is frozen into a run is the very version that it reads, so resuming it needs no network and meets no
+    newer file.
+    """
+    from sbir_toolkit.sources.remote import fetch_input, is_url
+
+    def local(path: str) -> str:
+        return str(fetch_input(path, project.store, params.fetch, say=say)) if is_url(path) else path
+
+    values = params.model_dump()
+    for key in FILE_PARAMETERS.values():
+        section, field = key.split(".")
+        named = values[section][field]
+        if isinstance(named, str):
+            values[section][field] = local(named)
+        elif named is not None:
+            values[section][field] = tuple(local(path) for path in named)
+    return Params.model_validate(values)
 
 
 def make_synthetic_input(project: Project, params: Params) -> bool:

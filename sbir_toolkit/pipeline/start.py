@@ -9,17 +9,19 @@ found in the journal.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.params import Params
 from sbir_toolkit.performance import calibrate
 from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, status_of
+from sbir_toolkit.pipeline.delivery import check_delivery, deliver_run
 from sbir_toolkit.pipeline.keys import stage_key
 from sbir_toolkit.pipeline.plan import Plan, check_stage_names, make_plan
-from sbir_toolkit.pipeline.project import Project, input_paths
+from sbir_toolkit.pipeline.project import Project, fetch_inputs, input_paths
 from sbir_toolkit.pipeline.publish import publish_index, publish_run
 from sbir_toolkit.pipeline.run import (
     ENDED_WELL,
@@ -32,7 +34,10 @@ from sbir_toolkit.pipeline.run import (
 )
 from sbir_toolkit.pipeline.setup import NO_FILE, Setup, make_setup
 from sbir_toolkit.pipeline.stages import Stage
+from sbir_toolkit.sources.remote import find_url
 from sbir_toolkit.storage import append_line, read_json, read_lines
+
+OnStart = Callable[[RunFolder], object]
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,13 @@ class RunResult:
 
 
 def run_pipeline(
-    project: Project, params: Params, *, order: Order | None = None, run_id: str | None = None, say: Say
+    project: Project,
+    params: Params,
+    *,
+    order: Order | None = None,
+    run_id: str | None = None,
+    say: Say,
+    on_start: OnStart | None = None,
 ) -> RunResult:
     """Run the pipeline, or find that an earlier run has all of it.
 
@@ -64,6 +75,8 @@ def run_pipeline(
         Id of the new run; None: the time and the parameters' name.
     say
         Receives one line for each thing that happens.
+    on_start
+        Called with the run's folder before its first stage starts, such as to follow its events.
 
     Returns
     -------
@@ -72,6 +85,8 @@ def run_pipeline(
     """
     order = order or Order()
     started = time.perf_counter()
+    check_delivery(params)
+    params = fetch_inputs(project, params, say=say)
     setup = make_setup(project, params, say=say)
     prepared_s = time.perf_counter() - started
     check_stage_names(setup.pipeline, order.redo | (order.wanted or frozenset()))
@@ -80,17 +95,24 @@ def run_pipeline(
         twin = _twin(setup, plan)
         if twin is not None:
             say(f"nothing to do: run {twin.run_id} has it all; {_why_nothing(plan)}")
-            return RunResult(twin, read_json(twin.record), is_new=False)
+            with owning(twin):
+                known = RunState(twin, read_json(twin.record))
+                deliver_run(known, params, say)
+            return RunResult(twin, known.record, is_new=False)
     state = create_run(setup, run_id=run_id, is_fresh=order.is_fresh)
     state.update(order={"redo": sorted(order.redo), "wanted": sorted(order.wanted) if order.wanted else None})
     say(f"run {state.folder.run_id}")
     with owning(state.folder):
+        _announce(state.folder, on_start)
         _conduct(setup, state, order, say, _Clock(started, prepared_s))
+        deliver_run(state, params, say)
     return RunResult(state.folder, state.record, is_new=True)
 
 
-def resume_pipeline(project: Project, run: RunFolder, *, say: Say) -> RunResult:
-    """Go on with a run that was interrupted or failed.
+def resume_pipeline(
+    project: Project, run: RunFolder, *, say: Say, on_start: OnStart | None = None
+) -> RunResult:
+    """Go on with a run that was interrupted or failed; the parameters are as of `run_pipeline`.
 
     Raises
     ------
@@ -105,15 +127,24 @@ def resume_pipeline(project: Project, run: RunFolder, *, say: Say) -> RunResult:
         record = read_json(run.record)
         if record["status"] in ("done", "blocked", "stopped"):
             say(f"nothing to resume: run {run.run_id} is {record['status']}")
-            return RunResult(run, record, is_new=False)
+            ended = RunState(run, record)
+            deliver_run(ended, params, say)
+            return RunResult(run, ended.record, is_new=False)
         setup = make_setup(project, params, say=say)
         _refuse_changed_inputs(record, setup.inputs)
         state = RunState(run, record)
         for stage in setup.pipeline.stages:
             state.update_stage(stage.name, status="pending", reason="")
         order = Order(frozenset(record["order"]["redo"]), _wanted(record), bool(record["is_fresh"]))
+        _announce(run, on_start)
         _conduct(setup, state, order, say, _Clock(started, 0.0))
+        deliver_run(state, params, say)
     return RunResult(run, state.record, is_new=False)
+
+
+def _announce(run: RunFolder, on_start: OnStart | None) -> None:
+    if on_start is not None:
+        on_start(run)
 
 
 @dataclass(frozen=True)
@@ -131,11 +162,7 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
         ended=None,
         exit_code=None,
         inputs={
-            name: {
-                "path": ", ".join(map(str, input_paths(setup.project, setup.params, name))),
-                "bytes": sum(path.stat().st_size for path in input_paths(setup.project, setup.params, name)),
-                "digest": digest,
-            }
+            name: _describe_input(input_paths(setup.project, setup.params, name), digest)
             for name, digest in setup.inputs.items()
             if digest != NO_FILE
         },
@@ -152,6 +179,15 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
         ended=time.time(),
     )
     publish_run(setup, state, wall_s=spent_s + time.perf_counter() - clock.started)
+
+
+def _describe_input(paths: Sequence[Path], digest: str) -> dict[str, Any]:
+    urls = [url for url in map(find_url, paths) if url is not None]
+    return {
+        "path": ", ".join(map(str, paths)),
+        "bytes": sum(path.stat().st_size for path in paths),
+        "digest": digest,
+    } | ({"urls": urls} if urls else {})
 
 
 def _spent(state: RunState) -> float:

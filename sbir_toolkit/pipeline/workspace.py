@@ -9,6 +9,7 @@ missing it says which notebook makes it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,13 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sbir_toolkit.errors import GateError, InputError, ParameterError, explain
+from sbir_toolkit.meter import EVENTS_VARIABLE, STAGE_VARIABLE
 from sbir_toolkit.params import Params, load_params
+from sbir_toolkit.pipeline.cell_progress import in_notebook, watch_cells
 from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
 from sbir_toolkit.pipeline.gates import judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, StoredTable, stage_key
 from sbir_toolkit.pipeline.past import accepted_metrics, comparable_name
 from sbir_toolkit.pipeline.project import (
     Project,
+    fetch_inputs,
     find_params_file,
     find_project,
     input_path,
@@ -236,9 +240,9 @@ class OpenStage:
 
     def explain(self, award_ids: Iterable[str]) -> Explanations:
         """Explain why awards have their recipients: what speaks for and against, and who came second."""
-        from sbir_toolkit.pipeline.explanation import MatchedTables, explain_awards
+        from sbir_toolkit.pipeline.explanation import TABLES, MatchedTables, explain_awards
 
-        tables = MatchedTables(*(self.path(name) for name in ("awards", "recipients", "matches")))
+        tables = MatchedTables(*(self.path(name) for name in TABLES))
         return explain_awards(tables, award_ids, self.store, self.params)
 
     def record(self, **values: Any) -> None:
@@ -364,7 +368,7 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
     """
     project = find_project()
     if not run_id:
-        params = load_params(find_params_file(project, params_file))
+        params = fetch_inputs(project, load_params(find_params_file(project, params_file)), say=print)
         run, source = RunFolder(project.runs / f"lab-{params.name}"), None
     else:
         folder = RunFolder(project.runs / run_id)
@@ -379,7 +383,16 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
     stage = pipeline[name]
     run.metrics(name).unlink(missing_ok=True)
     run.path.mkdir(parents=True, exist_ok=True)
+    if not run.record.exists() and in_notebook():
+        _write_events(run, name)
     return OpenStage(stage, project, run, params, pipeline, source=source)
+
+
+def _write_events(run: RunFolder, stage: str) -> None:
+    """Let a notebook that somebody has opened say what it does, as the pipeline lets those that it runs."""
+    run.events.unlink(missing_ok=True)
+    os.environ |= {EVENTS_VARIABLE: str(run.events), STAGE_VARIABLE: stage}
+    watch_cells(run.events, stage)
 
 
 def stored_result(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.meter import Span, progress
 
 _GZIP = b"\x1f\x8b"
 
@@ -47,19 +48,23 @@ class Part:
 
 
 class _CheckedStream:
-    """A stream whose failures are the toolkit's own."""
+    """A stream whose failures are the toolkit's own, and that says how much of its file has been read."""
 
-    def __init__(self, part: Part, stream: ByteStream) -> None:
+    def __init__(self, part: Part, stream: ByteStream, file: io.BufferedIOBase, seen: Span) -> None:
         self._part = part
         self._stream = stream
+        self._file = file
+        self._seen = seen
 
     def read(self, size: int, /) -> bytes:
         try:
-            return self._stream.read(size)
+            block = self._stream.read(size)
+            self._seen.done = self._file.tell()
         except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as wrong:
             raise _damaged(self._part, "a whole compressed file", wrong) from wrong
         except OSError as wrong:
             raise _unreadable(self._part, wrong) from wrong
+        return block
 
 
 def check_file(path: Path) -> None:
@@ -123,14 +128,15 @@ def open_stream(part: Part) -> Iterator[ByteStream]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            file = _open(part, stack)
+            file, size = _open(part, stack)
             is_gzip = file.peek(2)[:2] == _GZIP
         except (zipfile.BadZipFile, zlib.error, EOFError) as wrong:
             raise _damaged(part, "a whole zip archive", wrong) from wrong
         except OSError as wrong:
             raise _unreadable(part, wrong) from wrong
         stream = stack.enter_context(gzip.GzipFile(fileobj=file)) if is_gzip else file
-        yield _CheckedStream(part, stream)
+        seen = stack.enter_context(progress(f"read {part.name}", size, "bytes"))
+        yield _CheckedStream(part, stream, file, seen)
 
 
 def list_members(path: Path) -> list[str]:
@@ -150,9 +156,10 @@ def list_members(path: Path) -> list[str]:
         raise _unreadable(path, wrong) from wrong
 
 
-def _open(part: Part, stack: contextlib.ExitStack) -> io.BufferedReader | zipfile.ZipExtFile:
+def _open(part: Part, stack: contextlib.ExitStack) -> tuple[io.BufferedReader | zipfile.ZipExtFile, int]:
+    """Open a part, and say how many bytes are in it."""
     if part.member is None:
-        return stack.enter_context(part.path.open("rb"))
+        return stack.enter_context(part.path.open("rb")), part.path.stat().st_size
     archive = stack.enter_context(zipfile.ZipFile(part.path))
     try:
         member = stack.enter_context(archive.open(part.member))
@@ -167,7 +174,7 @@ def _open(part: Part, stack: contextlib.ExitStack) -> io.BufferedReader | zipfil
                 todo="unpack it and name the file in it",
             )
         ) from wrong
-    return cast(zipfile.ZipExtFile, member)
+    return cast(zipfile.ZipExtFile, member), archive.getinfo(part.member).file_size
 
 
 def _damaged(part: Part, expected: str, wrong: Exception) -> InputError:
