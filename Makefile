@@ -3,11 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS := floor sql trigrams splink_recipe token_set
+RULE_PEERS := asv otava
+ALL_PEERS := $(PEERS) $(RULE_PEERS)
 # Options for the benchmarks, such as BENCH='--repeats 3 --awards 10000 --recipients 100000'
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead rules trials format lock lock-peers clean $(PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,7 +59,7 @@ bench-detection: $(READY)  ## Measure how often `bench` is wrong on this machine
 bench-overhead: $(READY)  ## Measure what the meter costs: the same work with it and without it, in turns
 	$(BIN)/python -m benchmarks.overhead $(BENCH)
 
-$(PEERS:%=peer-%): peer-%: .venv-peers/%/.ready
+$(ALL_PEERS:%=peer-%): peer-%: .venv-peers/%/.ready
 
 .venv-peers/%/.ready: benchmarks/peers/%.lock
 	rm -rf .venv-peers/$*
@@ -68,14 +70,15 @@ $(PEERS:%=peer-%): peer-%: .venv-peers/%/.ready
 
 lock-peers: $(READY)  ## Choose the peers' newest versions anew and write benchmarks/peers/*.lock
 	$(BIN)/python -m pip install --quiet uv
-	for peer in $(PEERS); do \
+	for peer in $(ALL_PEERS); do \
 		$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--no-emit-find-links --no-header --quiet --upgrade benchmarks/peers/$$peer.in \
 			--output-file benchmarks/peers/$$peer.lock || exit 1; \
 	done
 
-rules: $(READY)  ## Measure how often the rule for regressions is wrong, on simulated series
-	$(BIN)/python benchmarks/regression_rules.py
+rules: $(READY)  ## Measure how often the rule for regressions is wrong, on simulated series, beside other rules, asv and Otava
+	-$(MAKE) --keep-going $(RULE_PEERS:%=peer-%)
+	$(BIN)/python -m benchmarks.regression_rules $(BENCH)
 
 format: $(READY)  ## Put the code into the house format
 	$(BIN)/ruff check --fix .

@@ -10,7 +10,9 @@ alarms (series without a change in which it ever raised one), changes found with
 rule dated the onset within one run, and how many measurements again it asked for.
 
     make rules
-    .venv/bin/python benchmarks/regression_rules.py --series 500 --peers .venv-asv .venv-otava
+    python -m benchmarks.regression_rules --series 500
+
+asv and Apache Otava are asked in environments of their own (`make peer-asv peer-otava`), where these exist.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ import math
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.peers import has_environment, peer_python
 from sbir_toolkit.params import Performance
 from sbir_toolkit.performance.rule import Watch
 
@@ -155,14 +157,13 @@ def main() -> None:
     """Measure and print both tables."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--series", type=int, default=500, help="series of each kind")
-    parser.add_argument("--peers", nargs=2, metavar="VENV", help="environments of asv and of apache-otava")
     options = parser.parse_args()
     kinds = [(model, length) for model in MODELS for length in LENGTHS]
     with ProcessPoolExecutor() as pool:
         own = list(pool.map(_measure_own, kinds, [options.series] * len(kinds)))
     print("The toolkit's rule\n")
     print(pd.DataFrame(own).to_string(index=False, float_format="{:.3f}".format), "\n")
-    others = [_measure_others(kind, options.series, options.peers) for kind in kinds]
+    others = [_measure_others(kind, options.series) for kind in kinds]
     print("Other rules, asked once, 3 runs after the change (false: asked once, before it)\n")
     print(pd.concat(others).groupby("rule", sort=False).mean(numeric_only=True).round(3).to_string())
 
@@ -180,13 +181,14 @@ def _measure_own(kind: tuple[str, int], series: int) -> dict[str, object]:
     return row
 
 
-def _measure_others(kind: tuple[str, int], series: int, peers: list[str] | None) -> pd.DataFrame:
+def _measure_others(kind: tuple[str, int], series: int) -> pd.DataFrame:
     found: dict[str, dict[str, float]] = {}
     for step in STEPS[1:]:
         made = [plain_series(*kind, step, 1_000 * kind[1] + seed) for seed in range(series)]
         answers = {name: [(rule(y[:-3]), rule(y)) for y in made] for name, rule in _RULES.items()}
-        for venv, (name, (_, code)) in zip(peers or (), _PEERS.items(), strict=False):
-            answers[name] = _ask_peer(venv, code, made)
+        for name, (peer, code) in _PEERS.items():
+            if has_environment(peer):
+                answers[name] = _ask_peer(peer, code, made)
         for name, said in answers.items():
             false, caught = np.mean(np.array(said, dtype=float), axis=0)
             found.setdefault(name, {})["false"] = float(false)
@@ -194,8 +196,8 @@ def _measure_others(kind: tuple[str, int], series: int, peers: list[str] | None)
     return pd.DataFrame([{"rule": name, **figures} for name, figures in found.items()])
 
 
-def _ask_peer(venv: str, code: str, made: list[list[float]]) -> list[tuple[bool, bool]]:
-    command = [str(Path(venv) / "bin" / "python"), "-c", code + _LOOP]
+def _ask_peer(peer: str, code: str, made: list[list[float]]) -> list[tuple[bool, bool]]:
+    command = [str(peer_python(peer)), "-c", code + _LOOP]
     lines = "\n".join(json.dumps(series) for series in made)
     said = subprocess.run(command, input=lines, capture_output=True, text=True, check=True).stdout
     return [tuple(json.loads(line)) for line in said.splitlines()]

@@ -27,6 +27,7 @@ MODULES = [
     "benchmarks.scaling",
     "benchmarks.detection",
     "benchmarks.overhead",
+    "benchmarks.regression_rules",
 ]
 
 

@@ -4,6 +4,7 @@
 the same for all), does what its tool's guide says on name and place, and writes one row for each award
 record: row, company, recipient, tier, probability, is_accepted, is_tried. `<peer>.in` names what it needs,
 `<peer>.lock` the versions with digests; `make peer-<peer>` makes its environment in `.venv-peers/<peer>`.
+Two more, `asv` and `otava`, are asked about series of times instead (`regression_rules`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,22 @@ def peer_command(peer: str) -> list[str]:
     ToolkitError
         When its environment isn't there.
     """
-    return [str(_python(peer)), str(HERE / f"{peer}.py")]
+    return [str(peer_python(peer)), str(HERE / f"{peer}.py")]
+
+
+def peer_python(peer: str) -> Path:
+    """Give the interpreter of a peer's environment.
+
+    Raises
+    ------
+    ToolkitError
+        When its environment isn't there.
+    """
+    if not has_environment(peer):
+        problem = f"the peer '{peer}' has no environment"
+        todo = f"'make peer-{peer}' makes it; pip's index must be reachable for that"
+        raise ToolkitError(explain(problem, where=_environment(peer), todo=todo))
+    return _environment(peer) / "bin" / "python"
 
 
 def has_environment(peer: str) -> bool:
@@ -43,17 +59,9 @@ def has_environment(peer: str) -> bool:
 
 def peer_versions(peer: str) -> dict[str, str]:
     """Look up what is installed in a peer's environment."""
-    command = [str(_python(peer)), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
+    command = [str(peer_python(peer)), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
     listed = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return {package["name"]: package["version"] for package in listed}
-
-
-def _python(peer: str) -> Path:
-    if not has_environment(peer):
-        problem = f"the peer '{peer}' has no environment"
-        todo = f"'make peer-{peer}' makes it; pip's index must be reachable for that"
-        raise ToolkitError(explain(problem, where=_environment(peer), todo=todo))
-    return _environment(peer) / "bin" / "python"
 
 
 def _environment(peer: str) -> Path:
