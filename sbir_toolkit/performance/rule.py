@@ -218,7 +218,7 @@ class Watch:
             student /= 10
         ranks = rank_level(baseline, fresh)
         is_sure = self._level <= student and ranks <= share * (5 * leniency**2 if leniency else 0.5)
-        return is_sure or ranks <= share / 10 / size
+        return is_sure or ranks <= share / 50 / size
 
     def _look_for_the_end(self) -> None:
         centre, _ = _centre_and_sigma(self._baseline)
