@@ -1,4 +1,4 @@
-"""Executing the chunks with Dask: each one by itself, committed once.
+"""Executing the chunks: each one by itself, committed once.
 
 Workers get a path to the index and a range of rows, never data: they open the memory-mapped index, match
 their companies, and write their part whole. The process that started them is the only writer of the journal,
@@ -13,11 +13,9 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -26,9 +24,10 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.journal import Commit, Journal
 from sbir_toolkit.enrichment.plan import Chunk
+from sbir_toolkit.enrichment.schedulers import open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
-from sbir_toolkit.meter import emit, usable_cores
+from sbir_toolkit.meter import emit
 from sbir_toolkit.params import Compute, Matching
 from sbir_toolkit.storage import digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
@@ -44,11 +43,6 @@ class ChunkTask:
     chunk: Chunk
     matching: Matching
     known: str | None = None
-
-
-def worker_count(compute: Compute) -> int:
-    """How many chunks are worked on at once: as the parameters say, or one for each usable core."""
-    return compute.workers or usable_cores()
 
 
 def execute_chunks(
@@ -182,66 +176,20 @@ def _read_rows(file: pq.ParquetFile, start: int, stop: int) -> pa.Table:
 
 
 def _run(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    if compute.scheduler in ("threads", "processes"):
-        _run_locally(tasks, compute, commit)
-    else:
-        _run_distributed(tasks, compute, commit)
-
-
-def _run_locally(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    import dask
-    from dask.callbacks import Callback
-
-    def committed(key: str, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
-        if isinstance(result, Commit):
-            commit(result)
-
-    delayed = [dask.delayed(match_chunk, pure=False)(dask.delayed(task, traverse=False)) for task in tasks]
-    with Callback(posttask=committed):
-        dask.compute(
-            *delayed,
-            scheduler=compute.scheduler,
-            num_workers=worker_count(compute),
-            chunksize=1,
-            optimize_graph=False,
-        )
-
-
-def _run_distributed(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    from distributed import KilledWorker, as_completed
-
-    with _client(compute) as client:
-        futures = [
-            client.submit(match_chunk, task, key=f"match-{task.chunk.key}", pure=False) for task in tasks
-        ]
-        try:
-            for future in as_completed(futures):
-                commit(future.result())
-                future.release()
-        except KilledWorker as died:
-            raise StageError(
-                explain(
-                    "a chunk killed its worker again and again",
-                    where=died.task,
-                    got=f"{died}",
-                    todo="give the workers more memory (limits.memory_mb) or make chunks smaller "
-                    "(compute.chunk_companies), then 'sbir-toolkit resume'",
-                )
-            ) from died
-
-
-@contextmanager
-def _client(compute: Compute) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
-
-    if compute.scheduler != "distributed":
-        with Client(compute.scheduler, timeout="30s") as client:
-            yield client
-        return
-    with (
-        LocalCluster(
-            n_workers=worker_count(compute), threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    by_key = {task.chunk.key: task for task in tasks}
+    with open_pool(compute) as pool:
+        for ended in pool.run(match_chunk, by_key):
+            if ended.result is not None:
+                commit(ended.result)
+            elif ended.is_worker_lost:
+                raise StageError(
+                    explain(
+                        "a chunk killed its worker again and again",
+                        where=ended.key,
+                        got=ended.error,
+                        todo="give the workers more memory (limits.memory_mb) or make chunks smaller "
+                        "(compute.chunk_companies), then 'sbir-toolkit resume'",
+                    )
+                ) from ended.error
+            elif ended.error is not None:
+                raise ended.error
