@@ -164,6 +164,7 @@ def link_awards(
                 index,
                 journal,
                 compute=params.compute,
+                limits=params.limits,
                 matching=params.matching,
             )
         combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)

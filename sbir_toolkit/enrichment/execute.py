@@ -24,11 +24,11 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.journal import Commit, Journal
 from sbir_toolkit.enrichment.plan import Chunk
-from sbir_toolkit.enrichment.schedulers import open_pool
+from sbir_toolkit.enrichment.schedulers import Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
 from sbir_toolkit.meter import emit
-from sbir_toolkit.params import Compute, Matching
+from sbir_toolkit.params import Compute, Limits, Matching
 from sbir_toolkit.storage import digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
 
@@ -52,6 +52,7 @@ def execute_chunks(
     journal: Journal,
     *,
     compute: Compute,
+    limits: Limits,
     matching: Matching,
 ) -> dict[str, Commit]:
     """Match every chunk that isn't committed yet, and commit each as it ends.
@@ -66,6 +67,8 @@ def execute_chunks(
         Where the chunks are committed.
     compute
         Scheduler and number of workers.
+    limits
+        Memory that the workers may use.
     matching
         The parameters of the matching.
 
@@ -77,7 +80,7 @@ def execute_chunks(
     Raises
     ------
     StageError
-        When the workers died more often than the scheduler retries.
+        When the workers died more often than the scheduler retries, or there is no fit cluster.
     """
     committed = journal.committed([chunk.key for chunk in chunks])
     emit("chunks", total=len(chunks), committed=len(committed), rows=sum(chunk.rows for chunk in chunks))
@@ -103,7 +106,8 @@ def execute_chunks(
 
     if tasks:
         _release_memory()
-        _run(tasks, compute, commit)
+        with open_pool(compute, limits, [companies, index], journal.folder) as pool:
+            _run(pool, tasks, commit)
     return committed
 
 
@@ -175,21 +179,19 @@ def _read_rows(file: pq.ParquetFile, start: int, stop: int) -> pa.Table:
     return file.read_row_groups(groups).slice(start - first, stop - start)
 
 
-def _run(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    by_key = {task.chunk.key: task for task in tasks}
-    with open_pool(compute) as pool:
-        for ended in pool.run(match_chunk, by_key):
-            if ended.result is not None:
-                commit(ended.result)
-            elif ended.is_worker_lost:
-                raise StageError(
-                    explain(
-                        "a chunk killed its worker again and again",
-                        where=ended.key,
-                        got=ended.error,
-                        todo="give the workers more memory (limits.memory_mb) or make chunks smaller "
-                        "(compute.chunk_companies), then 'sbir-toolkit resume'",
-                    )
-                ) from ended.error
-            elif ended.error is not None:
-                raise ended.error
+def _run(pool: Pool, tasks: list[ChunkTask], commit: Callable[[Commit], None]) -> None:
+    for ended in pool.run(match_chunk, {task.chunk.key: task for task in tasks}):
+        if ended.result is not None:
+            commit(ended.result)
+        elif ended.is_worker_lost:
+            raise StageError(
+                explain(
+                    "a chunk killed its worker again and again",
+                    where=ended.key,
+                    got=ended.error,
+                    todo="give the workers more memory (limits.memory_mb) or make chunks smaller "
+                    "(compute.chunk_companies), then 'sbir-toolkit resume'",
+                )
+            ) from ended.error
+        elif ended.error is not None:
+            raise ended.error

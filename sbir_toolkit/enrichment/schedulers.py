@@ -15,11 +15,23 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from sbir_toolkit.enrichment.cluster import (
+    Shared,
+    check_workers,
+    connect,
+    count_threads,
+    find_faults,
+    share,
+    start_cluster,
+)
+from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.meter import usable_cores
-from sbir_toolkit.params import Compute
+from sbir_toolkit.params import Compute, Limits
 
+_LOCAL = ("threads", "processes", "distributed")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -55,28 +67,54 @@ class Pool(Protocol):
 
 
 def worker_count(compute: Compute) -> int:
-    """How many chunks are worked on at once: as the parameters say, or one for each usable core."""
-    return compute.workers or usable_cores()
+    """How many chunks are worked on at once: as the parameters say, or one a core, or a cluster's thread.
+
+    Raises
+    ------
+    StageError
+        When a cluster's address is named and no scheduler answers, or it has no workers.
+    """
+    if compute.workers:
+        return compute.workers
+    return usable_cores() if compute.scheduler in _LOCAL else count_threads(compute)
 
 
 @contextmanager
-def open_pool(compute: Compute) -> Iterator[Pool]:
+def open_pool(compute: Compute, limits: Limits, reads: list[Path], writes: Path) -> Iterator[Pool]:
     """Open the pool that the parameters name, and close it when the block ends.
 
     Parameters
     ----------
     compute
         Scheduler and number of workers.
+    limits
+        How much memory the workers may use together; a cluster that somebody else runs has limits of its own.
+    reads
+        The files that workers read, or folders with files in them.
+    writes
+        The folder that they write into.
 
     Yields
     ------
     Pool
+
+    Raises
+    ------
+    StageError
+        When there is no such cluster, or one of its workers isn't fit: has other versions, or doesn't see
+        what it must read and write.
     """
     if compute.scheduler in ("threads", "processes"):
         yield _LocalPool(compute)
         return
-    with _client(compute) as client:
-        yield _DaskPool(client)
+    shared = share(reads, writes)
+    if compute.scheduler == "distributed":
+        with start_cluster(worker_count(compute), limits, shared) as client:
+            yield _DaskPool(client, shared)
+        return
+    with connect(compute) as client:
+        check_workers(client, shared)
+        yield _DaskPool(client, shared)
 
 
 class _LocalPool:
@@ -108,39 +146,47 @@ class _LocalPool:
 
 
 class _DaskPool:
-    """A Dask cluster's client."""
+    """A Dask cluster, through its client."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, shared: Shared) -> None:
         self._client = client
+        self._shared = shared
 
     def run(self, function: Callable[[Task], Result], tasks: Mapping[str, Task]) -> Iterator[Ended[Result]]:
         from distributed import KilledWorker
         from distributed import as_completed as dask_as_completed
+        from distributed.client import FutureCancelledError
 
         keys = {
-            self._client.submit(function, task, key=f"match-{key}", pure=False): key
+            self._client.submit(
+                _run_if_fit, function, task, self._shared, key=f"match-{key}", pure=False
+            ): key
             for key, task in tasks.items()
         }
         for future in dask_as_completed(list(keys)):
             error = future.exception()
+            if isinstance(error, FutureCancelledError):
+                raise _lost(error) from error
             yield Ended(
                 keys[future], None if error else future.result(), error, isinstance(error, KilledWorker)
             )
             future.release()
 
 
-@contextmanager
-def _client(compute: Compute) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
+def _run_if_fit(function: Callable[[Task], Result], task: Task, shared: Shared) -> Result:
+    """Run a task in a worker, unless the worker isn't fit: it may have joined after the others were asked."""
+    faults = find_faults(shared)
+    if faults:
+        raise StageError("\n".join(faults))
+    return function(task)
 
-    if compute.scheduler != "distributed":
-        with Client(compute.scheduler, timeout="30s") as client:
-            yield client
-        return
-    with (
-        LocalCluster(
-            n_workers=worker_count(compute), threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+
+def _lost(wrong: BaseException) -> StageError:
+    return StageError(
+        explain(
+            "the Dask cluster was lost in the middle of the work",
+            got=wrong,
+            todo="start the scheduler and its workers again, then 'sbir-toolkit resume': "
+            "committed chunks are kept",
+        )
+    )
