@@ -201,7 +201,7 @@ def start_cluster(workers: int, limits: Limits, shared: Shared) -> Iterator[Any]
             threads_per_worker=1,
             processes=True,
             memory_limit=limit,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # a port that is free: another run may have the usual one
         ) as cluster,
         Client(cluster) as client,
     ):
