@@ -17,6 +17,7 @@ beside threads in the same turn. All results must have the same digest.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import shutil
@@ -182,6 +183,7 @@ def _journals(folder: Path) -> Path:
     return folder / "cluster-outputs" / "store" / "matching"
 
 
+@functools.cache
 def _companies(files: Path) -> int:
     # About as many as there are names; what matters is that all ways have the same chunks.
     return int(pd.read_csv(files / "awards.csv", usecols=["Company"])["Company"].nunique())

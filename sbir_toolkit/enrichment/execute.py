@@ -83,7 +83,13 @@ def execute_chunks(
         When the workers died more often than the scheduler retries, or there is no fit cluster.
     """
     committed = journal.committed([chunk.key for chunk in chunks])
-    emit("chunks", total=len(chunks), committed=len(committed), rows=sum(chunk.rows for chunk in chunks))
+    emit(
+        "chunks",
+        total=len(chunks),
+        committed=len(committed),
+        rows=sum(chunk.rows for chunk in chunks),
+        committed_rows=sum(commit.rows for commit in committed.values()),
+    )
     missing = [chunk for chunk in chunks if chunk.key not in committed]
     known = _carry_over(journal, [chunk.key for chunk in chunks]) if missing else None
     tasks = [
