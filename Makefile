@@ -9,7 +9,7 @@ ALL_PEERS := $(PEERS) $(RULE_PEERS)
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead bench-cluster rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ bench-peers: $(READY)  ## Measure the matcher beside other tools, on the same fi
 
 bench-scaling: $(READY)  ## Measure how time and memory grow with the number of awards and of recipients
 	$(BIN)/python -m benchmarks.scaling $(BENCH)
+
+bench-cluster: $(READY)  ## Measure what a Dask cluster costs beside threads, and lose a worker on the way
+	$(BIN)/python -m benchmarks.cluster $(BENCH)
 
 bench-causes: $(READY)  ## Inject causes of a slow-down for real and see whether they are named (about half an hour)
 	$(BIN)/python -m benchmarks.causes $(BENCH)

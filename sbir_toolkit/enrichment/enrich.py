@@ -23,10 +23,11 @@ from sbir_toolkit.enrichment.combine import (
     join_awards,
 )
 from sbir_toolkit.enrichment.companies import collapse_awards
-from sbir_toolkit.enrichment.execute import execute_chunks, worker_count
+from sbir_toolkit.enrichment.execute import execute_chunks
 from sbir_toolkit.enrichment.journal import Journal
 from sbir_toolkit.enrichment.plan import plan_chunks
 from sbir_toolkit.enrichment.review import write_questions
+from sbir_toolkit.enrichment.schedulers import worker_count
 from sbir_toolkit.enrichment.settle import settle_overrides
 from sbir_toolkit.matching import build_index, open_index
 from sbir_toolkit.meter import phase
@@ -163,6 +164,7 @@ def link_awards(
                 index,
                 journal,
                 compute=params.compute,
+                limits=params.limits,
                 matching=params.matching,
             )
         combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)

@@ -1,4 +1,4 @@
-"""Executing the chunks with Dask: each one by itself, committed once.
+"""Executing the chunks: each one by itself, committed once.
 
 Workers get a path to the index and a range of rows, never data: they open the memory-mapped index, match
 their companies, and write their part whole. The process that started them is the only writer of the journal,
@@ -13,11 +13,9 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -26,10 +24,11 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.journal import Commit, Journal
 from sbir_toolkit.enrichment.plan import Chunk
+from sbir_toolkit.enrichment.schedulers import Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
-from sbir_toolkit.meter import emit, usable_cores
-from sbir_toolkit.params import Compute, Matching
+from sbir_toolkit.meter import emit
+from sbir_toolkit.params import Compute, Limits, Matching
 from sbir_toolkit.storage import digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
 
@@ -46,11 +45,6 @@ class ChunkTask:
     known: str | None = None
 
 
-def worker_count(compute: Compute) -> int:
-    """How many chunks are worked on at once: as the parameters say, or one for each usable core."""
-    return compute.workers or usable_cores()
-
-
 def execute_chunks(
     chunks: tuple[Chunk, ...],
     companies: Path,
@@ -58,6 +52,7 @@ def execute_chunks(
     journal: Journal,
     *,
     compute: Compute,
+    limits: Limits,
     matching: Matching,
 ) -> dict[str, Commit]:
     """Match every chunk that isn't committed yet, and commit each as it ends.
@@ -72,6 +67,8 @@ def execute_chunks(
         Where the chunks are committed.
     compute
         Scheduler and number of workers.
+    limits
+        Memory that the workers may use.
     matching
         The parameters of the matching.
 
@@ -83,10 +80,16 @@ def execute_chunks(
     Raises
     ------
     StageError
-        When the workers died more often than the scheduler retries.
+        When the workers died more often than the scheduler retries, or there is no fit cluster.
     """
     committed = journal.committed([chunk.key for chunk in chunks])
-    emit("chunks", total=len(chunks), committed=len(committed), rows=sum(chunk.rows for chunk in chunks))
+    emit(
+        "chunks",
+        total=len(chunks),
+        committed=len(committed),
+        rows=sum(chunk.rows for chunk in chunks),
+        committed_rows=sum(commit.rows for commit in committed.values()),
+    )
     missing = [chunk for chunk in chunks if chunk.key not in committed]
     known = _carry_over(journal, [chunk.key for chunk in chunks]) if missing else None
     tasks = [
@@ -109,7 +112,8 @@ def execute_chunks(
 
     if tasks:
         _release_memory()
-        _run(tasks, compute, commit)
+        with open_pool(compute, limits, [companies, index], journal.folder) as pool:
+            _run(pool, tasks, commit)
     return committed
 
 
@@ -181,67 +185,19 @@ def _read_rows(file: pq.ParquetFile, start: int, stop: int) -> pa.Table:
     return file.read_row_groups(groups).slice(start - first, stop - start)
 
 
-def _run(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    if compute.scheduler in ("threads", "processes"):
-        _run_locally(tasks, compute, commit)
-    else:
-        _run_distributed(tasks, compute, commit)
-
-
-def _run_locally(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    import dask
-    from dask.callbacks import Callback
-
-    def committed(key: str, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
-        if isinstance(result, Commit):
-            commit(result)
-
-    delayed = [dask.delayed(match_chunk, pure=False)(dask.delayed(task, traverse=False)) for task in tasks]
-    with Callback(posttask=committed):
-        dask.compute(
-            *delayed,
-            scheduler=compute.scheduler,
-            num_workers=worker_count(compute),
-            chunksize=1,
-            optimize_graph=False,
-        )
-
-
-def _run_distributed(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    from distributed import KilledWorker, as_completed
-
-    with _client(compute) as client:
-        futures = [
-            client.submit(match_chunk, task, key=f"match-{task.chunk.key}", pure=False) for task in tasks
-        ]
-        try:
-            for future in as_completed(futures):
-                commit(future.result())
-                future.release()
-        except KilledWorker as died:
+def _run(pool: Pool, tasks: list[ChunkTask], commit: Callable[[Commit], None]) -> None:
+    for ended in pool.run(match_chunk, {task.chunk.key: task for task in tasks}):
+        if ended.result is not None:
+            commit(ended.result)
+        elif ended.is_worker_lost:
             raise StageError(
                 explain(
                     "a chunk killed its worker again and again",
-                    where=died.task,
-                    got=f"{died}",
+                    where=ended.key,
+                    got=ended.error,
                     todo="give the workers more memory (limits.memory_mb) or make chunks smaller "
                     "(compute.chunk_companies), then 'sbir-toolkit resume'",
                 )
-            ) from died
-
-
-@contextmanager
-def _client(compute: Compute) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
-
-    if compute.scheduler != "distributed":
-        with Client(compute.scheduler, timeout="30s") as client:
-            yield client
-        return
-    with (
-        LocalCluster(
-            n_workers=worker_count(compute), threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+            ) from ended.error
+        elif ended.error is not None:
+            raise ended.error
