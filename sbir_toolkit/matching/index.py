@@ -27,11 +27,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.matching.columns import read_column
 from sbir_toolkit.matching.places import Places
-from sbir_toolkit.matching.texts import Bytes, Floats, Hasher, Hashes, Ints, expand
+from sbir_toolkit.matching.texts import Bytes, Floats, Hasher, Hashes, Ints, expand, view_strings
 from sbir_toolkit.storage import read_json
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,8 @@ class RecipientIndex:
 
     def core_names(self, names: Ints) -> list[str]:
         """Give the texts of some core names."""
-        return list(self.tables["names"].column("core").take(pa.array(names)).to_pylist())
+        texts = view_strings(self["name_text"], self["name_text_start"])
+        return list(texts.take(pa.array(names)).to_pylist())
 
     def words(self, words: Ints) -> list[str]:
         """Give the texts of some words."""
@@ -146,7 +148,7 @@ def open_index(folder: Path) -> RecipientIndex:
                 todo="build it again with build_index",
             )
         )
-    arrays = {path.stem: _map(path) for path in sorted(folder.glob("*.npy"))}
+    arrays = {path.stem: read_column(path) for path in sorted(folder.glob("*.npy"))}
     tables = {
         path.stem: pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         for path in sorted(folder.glob("*.arrow"))
@@ -177,9 +179,3 @@ def place_key(zip5: npt.NDArray[np.uint32], number: npt.NDArray[np.uint32]) -> H
     """Put ZIP and street number into one number, ZIP first; 0 where there is no ZIP."""
     key: Hashes = (zip5.astype(np.uint64) << np.uint64(20)) | number
     return np.where(zip5 == 0, np.uint64(0), key)
-
-
-def _map(path: Path) -> npt.NDArray[Any]:
-    # An empty file can't be mapped.
-    array: npt.NDArray[Any] = np.load(path) if path.stat().st_size <= 128 else np.load(path, mmap_mode="r")
-    return array
