@@ -44,8 +44,8 @@ def add_commands(commands: Commands) -> None:
 
 def match(options: argparse.Namespace) -> int:
     """Match a file of awards to a file of recipients, without notebooks."""
+    from sbir_toolkit.memory import economise
     from sbir_toolkit.params import load_params
-    from sbir_toolkit.pipeline.match import match_awards
     from sbir_toolkit.pipeline.project import find_params_file, find_project, with_overrides
 
     project = find_project(options.outputs)
@@ -57,6 +57,9 @@ def match(options: argparse.Namespace) -> int:
         Path(options.out),
     )
     review = Path(options.review) if options.review else None
+    economise(params.limits.memory_mb)
+    from sbir_toolkit.pipeline.match import match_awards
+
     print(match_awards(awards, recipients, out, params, project.store, review=review))
     return 0
 

@@ -36,6 +36,7 @@ from sbir_toolkit.matching.ordering import Part, find_groups, sort_in_parts
 from sbir_toolkit.matching.places import Places
 from sbir_toolkit.matching.texts import Bytes, Ints, expand, lay_out, view_strings
 from sbir_toolkit.matching.vocabulary import lay_out_pairs, lay_out_words
+from sbir_toolkit.memory import release
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Limits, Matching
 from sbir_toolkit.storage import sync_folder, write_json
@@ -87,8 +88,7 @@ def build_index(
         with ThreadPoolExecutor(max_workers=2) as threads:
             with phase("index_read") as span:
                 rows = span.rows = _read_recipients(recipients, temporary, scratch, threads)
-            # Arrow keeps what the blocks used until it is told that they are done.
-            pa.default_memory_pool().release_unused()
+            release()  # what the blocks used
             with phase("index_names", rows=rows):
                 names = _lay_out_names(temporary, scratch, room)
             with phase("index_words", rows=names):
