@@ -8,6 +8,7 @@ whole, and can be mapped into memory.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -46,8 +47,10 @@ class Columns:
     def __exit__(
         self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files.values():
-            file.close()
+        # Each is closed, also when another one's last bytes don't fit on the disk.
+        with ExitStack() as stack:
+            for file in self._files.values():
+                stack.callback(file.close)
 
     def add(self, **pieces: npt.NDArray[Any]) -> None:
         """Append to columns; the first piece says what type a column has."""
@@ -81,9 +84,9 @@ class _Growing:
         self._length += len(piece)
 
     def close(self) -> None:
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
 
     def _write_header(self) -> None:
         # The header leaves room for the length to grow, so it never moves what comes after it.
