@@ -9,7 +9,7 @@ ALL_PEERS := $(PEERS) $(RULE_PEERS)
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead bench-cluster rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ bench-detection: $(READY)  ## Measure how often `bench` is wrong on this machine
 
 bench-overhead: $(READY)  ## Measure what the meter costs: the same work with it and without it, in turns
 	$(BIN)/python -m benchmarks.overhead $(BENCH)
+
+bench-memory: $(READY)  ## Measure match and run with the memory of every process capped, and compare their bytes
+	$(BIN)/python -m benchmarks.bounded_memory $(BENCH)
 
 $(ALL_PEERS:%=peer-%): peer-%: .venv-peers/%/.ready
 

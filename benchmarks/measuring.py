@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import platform
 import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,25 +26,44 @@ PROJECT = Path(__file__).parents[1]
 TOOLKIT = [sys.executable, "-m", "sbir_toolkit.cli"]
 
 
+# Sets the limit and becomes the command.
+_CAPPED = (
+    "import os, resource, sys; limit = int(sys.argv[1]);"
+    "resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)); os.execv(sys.argv[2], sys.argv[2:])"
+)
+
+
 @dataclass(frozen=True)
 class Measured:
-    """What one command took: wall and CPU time, the most memory its process tree held, what it printed."""
+    """What one command took: wall and CPU time, the most memory its process tree held, what it printed.
+
+    `own_mb` is the part of the memory that the processes share with no file.
+    """
 
     wall_s: float
     cpu_s: float
     peak_mb: float
+    own_mb: float
     printed: str
 
     def record(self) -> dict[str, float]:
         """Give the figures, for a result file."""
-        return {"wall_s": self.wall_s, "cpu_s": self.cpu_s, "peak_mb": self.peak_mb}
+        figures = {"wall_s": self.wall_s, "cpu_s": self.cpu_s}
+        return figures | {"peak_mb": self.peak_mb, "own_mb": self.own_mb}
 
 
-def measure(command: Sequence[str | Path]) -> Measured:
+def measure(command: Sequence[str | Path], *, data_mb: int | None = None) -> Measured:
     """Run a command to its end and measure it.
 
     Memory is sampled over the whole process tree every 50 ms, shared pages counted once. The machine is
     taken as it is: `make` these on one that does nothing else.
+
+    Parameters
+    ----------
+    command
+        Its words.
+    data_mb
+        No process of it may have more data of its own than this (`RLIMIT_DATA`).
 
     Raises
     ------
@@ -50,18 +71,50 @@ def measure(command: Sequence[str | Path]) -> Measured:
         When the command fails; what it said goes to standard error.
     """
     words = [str(word) for word in command]
+    if data_mb is not None:
+        words = [sys.executable, "-c", _CAPPED, str(data_mb * 1_000_000), *words]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
     sampler = TreeSampler(process.pid, 0.05).start()
+    own = _OwnMemory(process.pid)
+    own.start()
     printed, _ = process.communicate()
     elapsed = time.perf_counter() - started
     sampler.stop()
+    own.join()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:
         raise SystemExit(f"{printed}\n{' '.join(words)} ended with exit code {process.returncode}")
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(elapsed, max(cpu_s, sampler.last_.cpu_s), sampler.peak_bytes_ / 1e6, printed)
+    return Measured(
+        elapsed, max(cpu_s, sampler.last_.cpu_s), sampler.peak_bytes_ / 1e6, own.peak_mb_, printed
+    )
+
+
+class _OwnMemory(threading.Thread):
+    """Watches until a process ends how much memory its tree shares with no file; `peak_mb_` is the most."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._root = psutil.Process(pid)
+        self.peak_mb_ = 0.0
+
+    def run(self) -> None:
+        """Look every 50 ms."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while self._root.status() != psutil.STATUS_ZOMBIE:
+                processes = [self._root, *self._root.children(recursive=True)]
+                self.peak_mb_ = max(self.peak_mb_, sum(map(_own_mb, processes)))
+                time.sleep(0.05)
+
+
+def _own_mb(process: psutil.Process) -> float:
+    try:
+        memory = process.memory_info()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(memory.rss - memory.shared) / 1e6
 
 
 def make_files(folder: Path, awards: int, recipients: int, seed: int) -> Path:

@@ -24,7 +24,7 @@ DECIDING_LIBRARIES = ("numpy", "pandas", "pyarrow", "rapidfuzz")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("params",),
-    ("tables", "storage", "versions"),
+    ("tables", "storage", "versions", "memory"),
     ("meter",),
     ("sources",),
     ("matching",),

@@ -26,6 +26,7 @@ MODULES = [
     "benchmarks.compare_peers",
     "benchmarks.scaling",
     "benchmarks.cluster",
+    "benchmarks.bounded_memory",
     "benchmarks.detection",
     "benchmarks.overhead",
     "benchmarks.regression_rules",

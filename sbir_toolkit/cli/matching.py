@@ -52,8 +52,8 @@ def add_commands(commands: Commands) -> None:
 
 def match(options: argparse.Namespace) -> int:
     """Match a file of awards to a file of recipients, without notebooks."""
+    from sbir_toolkit.memory import economise
     from sbir_toolkit.params import load_params
-    from sbir_toolkit.pipeline.match import match_awards
     from sbir_toolkit.pipeline.project import fetch_inputs, find_params_file, find_project, with_overrides
     from sbir_toolkit.sources.remote import check_writable, fetch_input, is_url, send_file
 
@@ -69,6 +69,9 @@ def match(options: argparse.Namespace) -> int:
         check_writable(options.out)
     awards, recipients = here(options.awards), [here(name) for name in (options.recipients, *options.also)]
     review = Path(options.review) if options.review else None
+    economise(params.limits.memory_mb)
+    from sbir_toolkit.pipeline.match import match_awards
+
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory()) if is_url(options.out) else None
         out = Path(folder) / PurePosixPath(options.out).name if folder else Path(options.out)

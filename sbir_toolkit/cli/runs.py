@@ -52,14 +52,17 @@ def add_commands(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the pipeline."""
+    from sbir_toolkit.memory import economise
     from sbir_toolkit.params import load_params
-    from sbir_toolkit.pipeline.conduct import Order
     from sbir_toolkit.pipeline.project import find_params_file, find_project
-    from sbir_toolkit.pipeline.stages import load_pipeline
-    from sbir_toolkit.pipeline.start import run_pipeline
 
     project = find_project(options.outputs)
     params = load_params(find_params_file(project, options.params), options.set)
+    economise(params.limits.memory_mb)
+    from sbir_toolkit.pipeline.conduct import Order
+    from sbir_toolkit.pipeline.stages import load_pipeline
+    from sbir_toolkit.pipeline.start import run_pipeline
+
     redo: frozenset[str] = frozenset()
     if options.start:
         pipeline = load_pipeline(project.declaration, params)

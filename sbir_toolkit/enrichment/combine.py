@@ -95,7 +95,8 @@ def join_awards(awards: Path, recipients: Path | None, tables: MatchTables, *, b
     ContractError
         When an award's company has no match: the companies weren't made from these awards.
     """
-    company_matches = pq.read_table(tables.company_matches).combine_chunks()
+    wanted = [name for name in COMPANY_MATCHES.names if name == "company_id" or name in MATCHES.names]
+    company_matches = pq.read_table(tables.company_matches, columns=wanted).combine_chunks()
     details, columns = None, ["award_id", *FIELDS]
     if recipients is not None:
         columns = [name for name in ENRICHED_AWARDS.names if name in pq.read_schema(awards).names]

@@ -68,12 +68,16 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
     with phase("collapse") as span:
         columns = [*FIELDS, "last_award_year", "awards"]
         found = COMPANIES.arrow_schema.empty_table().select(columns)
+        waiting: list[pa.Table] = []
         rows = 0
         for batch in read_batches(awards, [*FIELDS, "award_year"], batch_rows):
             rows += batch.num_rows
             counted = batch.append_column("awards", pa.repeat(1, batch.num_rows)).rename_columns(columns)
-            groups = pa.concat_tables([found, counted]).group_by(list(FIELDS), use_threads=False)
-            found = groups.aggregate([("last_award_year", "max"), ("awards", "sum")]).rename_columns(columns)
+            waiting.append(_group([counted]))
+            # Those found are gone through again only when as many wait, or time would grow with their square.
+            if sum(table.num_rows for table in waiting) >= found.num_rows:
+                found, waiting = _group([found, *waiting]), []
+        found = _group([found, *waiting])
         span.rows = rows
         found = found.append_column("company_id", company_ids(found))
         found = found.append_column("spelled", _spell_plainly(found["company"]))
@@ -87,6 +91,13 @@ def read_batches(path: Path, columns: list[str], batch_rows: int) -> Iterator[pa
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=batch_rows, columns=columns):
             yield pa.Table.from_batches([batch]).select(columns)
+
+
+def _group(counted: list[pa.Table]) -> pa.Table:
+    """Put companies together, each once, with its last year and the number of its awards."""
+    groups = pa.concat_tables(counted).group_by(list(FIELDS), use_threads=False)
+    found = groups.aggregate([("last_award_year", "max"), ("awards", "sum")])
+    return found.rename_columns(counted[0].column_names)
 
 
 def _spell_plainly(names: pa.Array) -> pa.Array:

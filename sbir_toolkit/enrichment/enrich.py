@@ -215,7 +215,7 @@ def prepare_index(
     folder = store / "index" / key
     with locked(store / "index" / f"{key}.lock", "this recipient index", wait_s=_WAIT_S):
         if not folder.exists():
-            build_index(recipients, folder, params.matching)
+            build_index(recipients, folder, params.matching, memory_mb=params.limits.memory_mb)
     open_index(folder)
     return folder
 

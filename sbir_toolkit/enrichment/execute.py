@@ -8,7 +8,6 @@ parent costs the chunks under way, and nothing else.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import threading
@@ -27,6 +26,7 @@ from sbir_toolkit.enrichment.plan import Chunk
 from sbir_toolkit.enrichment.schedulers import Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
+from sbir_toolkit.memory import release
 from sbir_toolkit.meter import emit
 from sbir_toolkit.params import Compute, Limits, Matching
 from sbir_toolkit.storage import digest_file, write_parquet
@@ -111,18 +111,10 @@ def execute_chunks(
         )
 
     if tasks:
-        _release_memory()
+        release()  # what was freed while files were read and indexed
         with open_pool(compute, limits, [companies, index], journal.folder) as pool:
             _run(pool, tasks, commit)
     return committed
-
-
-def _release_memory() -> None:
-    """Give back to the system what was freed while files were read and indexed; glibc and Arrow keep it."""
-    pa.default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def match_chunk(task: ChunkTask) -> Commit:

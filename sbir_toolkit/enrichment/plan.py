@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from sbir_toolkit.matching.layout import MEMORY_SHARE
+from sbir_toolkit.memory import THRIFTY_BELOW_MB, allocator_settings
 from sbir_toolkit.params import Params
 from sbir_toolkit.storage import digest_value
 
@@ -67,15 +69,23 @@ def plan_chunks(companies: Path, params: Params, workers: int, depends_on: dict[
     ChunkPlan
         Chunks in order; none when there are no companies.
     """
-    ids = pq.read_table(companies, columns=["company_id"])["company_id"].to_pylist()
+    ids = pq.read_table(companies, columns=["company_id"])["company_id"].combine_chunks()
     size, reason = _chunk_size(len(ids), params, workers)
     shared = digest_value(depends_on)
     chunks = []
     for start in range(0, len(ids), size):
         stop = min(start + size, len(ids))
-        text = shared + "\n" + "\n".join(ids[start:stop])
+        text = shared + "\n" + "\n".join(ids[start:stop].to_pylist())
         chunks.append(Chunk(start, stop, hashlib.sha256(text.encode()).hexdigest()[:32]))
-    return ChunkPlan(tuple(chunks), reason)
+    return ChunkPlan(tuple(chunks), f"{reason}; {explain_memory(params.limits.memory_mb)}")
+
+
+def explain_memory(memory_mb: int) -> str:
+    """Say what follows from the limit of memory besides the size of chunks."""
+    told = f"an index is sorted {memory_mb * MEMORY_SHARE:,.0f} MB at a time"
+    if allocator_settings(memory_mb):
+        told += f", and memory goes back as soon as it's free, as the limit is below {THRIFTY_BELOW_MB:,} MB"
+    return told
 
 
 def _chunk_size(companies: int, params: Params, workers: int) -> tuple[int, str]:

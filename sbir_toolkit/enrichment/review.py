@@ -65,10 +65,11 @@ def list_questions(
         As the contract `review_candidates` says.
     """
     matches = pq.read_table(tables.company_matches, filters=[("decision", "=", "review")]).to_pandas()
-    known = pq.read_table(tables.companies).to_pandas()
-    review = known.merge(matches, on="company_id", validate="one_to_one")
-    if review.empty:
+    if matches.empty:
         return pd.DataFrame(columns=REVIEW_CANDIDATES.names)
+    wanted = pc.field("company_id").isin(pa.array(matches["company_id"], pa.string()))
+    known = pq.read_table(tables.companies, filters=wanted).to_pandas()
+    review = known.merge(matches, on="company_id", validate="one_to_one")
     facts = _award_facts(awards, review, batch_rows)
     dollars = facts.groupby("company_id")["award_usd"].sum().round(2)
     review["awards_usd"] = review["company_id"].map(dollars)

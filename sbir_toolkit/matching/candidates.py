@@ -202,8 +202,9 @@ class _Found:
 def _with_recipients(
     index: RecipientIndex, names: Names, places: Places, *, query: Ints, name: Ints, score: Floats
 ) -> _Found:
-    bounds = index["name_entries"].astype(np.int64)
-    first, count = bounds[name], bounds[name + 1] - bounds[name]
+    bounds = index["name_entries"]
+    first = bounds[name].astype(np.int64)
+    count = bounds[name + 1] - first
     entry = expand(first, count)
     query, name, score = np.repeat(query, count), np.repeat(name, count), np.repeat(score, count)
     row = index["entry_row"][entry].astype(np.int64)

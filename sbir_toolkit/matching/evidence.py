@@ -355,9 +355,9 @@ def _sides(
     at = expand(names.word_start[query], ours_count)
     core = names.core.take(pa.array(query))
     ours_hash, ours_plain = names.word_hash[at], names.word_plain[at]
-    bounds = index["name_words"].astype(np.int64)
-    theirs_count = bounds[name + 1] - bounds[name]
-    code = index["word_of_name"][expand(bounds[name], theirs_count)]
+    theirs_first = index["name_words"][name].astype(np.int64)
+    theirs_count = index["name_words"][name + 1] - theirs_first
+    code = index["word_of_name"][expand(theirs_first, theirs_count)]
     theirs_hash = index["word_hash"][code]
     words = pc.split_pattern(core, " ").flatten()
     pool_hash, first, back = np.unique(

@@ -16,6 +16,7 @@ The arrays, by the first part of their names:
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,11 +28,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.matching.columns import read_column
 from sbir_toolkit.matching.places import Places
-from sbir_toolkit.matching.texts import Bytes, Floats, Hasher, Hashes, Ints, expand
+from sbir_toolkit.matching.texts import Bytes, Floats, Hasher, Hashes, Ints, expand, view_strings
 from sbir_toolkit.storage import read_json
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
+_MAPPED_BATCHES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,7 @@ class RecipientIndex:
     max_word_postings: int
     arrays: dict[str, npt.NDArray[Any]] = field(repr=False)
     tables: dict[str, pa.Table] = field(repr=False)
+    shown_file: mmap.mmap = field(repr=False)
 
     def __reduce__(self) -> tuple[Callable[[Path], RecipientIndex], tuple[Path]]:
         return open_index, (self.folder,)
@@ -95,17 +99,25 @@ class RecipientIndex:
         batches = table.to_batches()
         firsts = np.cumsum([0, *(batch.num_rows for batch in batches)])
         bounds = np.searchsorted(known, firsts)
-        parts = [
-            batch.take(pa.array(known[low:high] - first))
-            for batch, first, low, high in zip(batches, firsts, bounds, bounds[1:], strict=False)
-            if high > low
-        ]
+        parts = []
+        for at in np.flatnonzero(np.diff(bounds)).tolist():
+            wanted = known[bounds[at] : bounds[at + 1]] - firsts[at]
+            parts.append(batches[at].take(pa.array(wanted)))
+            if len(parts) % _MAPPED_BATCHES == 0:
+                self._unmap_shown()
+        self._unmap_shown()
         found = pa.Table.from_batches(parts).combine_chunks()
         return found.take(pa.array(np.searchsorted(known, rows), mask=rows < 0))
 
+    def _unmap_shown(self) -> None:
+        """Let go of the pages that were looked at: these texts are a large part of the index."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.shown_file.madvise(mmap.MADV_DONTNEED)
+
     def core_names(self, names: Ints) -> list[str]:
         """Give the texts of some core names."""
-        return list(self.tables["names"].column("core").take(pa.array(names)).to_pylist())
+        texts = view_strings(self["name_text"], self["name_text_start"])
+        return list(texts.take(pa.array(names)).to_pylist())
 
     def words(self, words: Ints) -> list[str]:
         """Give the texts of some words."""
@@ -146,12 +158,23 @@ def open_index(folder: Path) -> RecipientIndex:
                 todo="build it again with build_index",
             )
         )
-    arrays = {path.stem: _map(path) for path in sorted(folder.glob("*.npy"))}
-    tables = {
-        path.stem: pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        for path in sorted(folder.glob("*.arrow"))
-    }
-    return RecipientIndex(folder, facts["rows"], facts["names"], facts["max_word_postings"], arrays, tables)
+    arrays = {path.stem: read_column(path) for path in sorted(folder.glob("*.npy"))}
+    files = {path.stem: _map(path) for path in sorted(folder.glob("*.arrow"))}
+    tables = {name: pa.ipc.open_file(pa.py_buffer(file)).read_all() for name, file in files.items()}
+    return RecipientIndex(
+        folder,
+        facts["rows"],
+        facts["names"],
+        facts["max_word_postings"],
+        arrays,
+        tables,
+        files["recipients"],
+    )
+
+
+def _map(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def duns_numbers(duns: pa.Array) -> npt.NDArray[np.uint32]:
@@ -177,9 +200,3 @@ def place_key(zip5: npt.NDArray[np.uint32], number: npt.NDArray[np.uint32]) -> H
     """Put ZIP and street number into one number, ZIP first; 0 where there is no ZIP."""
     key: Hashes = (zip5.astype(np.uint64) << np.uint64(20)) | number
     return np.where(zip5 == 0, np.uint64(0), key)
-
-
-def _map(path: Path) -> npt.NDArray[Any]:
-    # An empty file can't be mapped.
-    array: npt.NDArray[Any] = np.load(path) if path.stat().st_size <= 128 else np.load(path, mmap_mode="r")
-    return array

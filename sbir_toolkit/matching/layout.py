@@ -7,6 +7,10 @@ the names they are in. A word's frequency among the names says how much it tells
 recipients alone. Each longer word is also listed under every form it takes when one letter is left out,
 which is how a mistyped word is found.
 
+Nothing is held whole: what the blocks give goes to scratch columns on disk in the order it comes in, and
+everything that has to be in another order is sorted in parts (`ordering.sort_in_parts`) that fit into the
+memory allowed. How many parts there are doesn't show in the result.
+
 The folder is built under a temporary name and renamed when it is whole, so a half-built one is never opened.
 """
 
@@ -14,59 +18,44 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from sbir_toolkit.errors import InputError, explain
-from sbir_toolkit.matching.index import (
-    INDEX_VERSION,
-    RecipientIndex,
-    duns_numbers,
-    open_index,
-    place_key,
-)
-from sbir_toolkit.matching.names import read_names
-from sbir_toolkit.matching.ordering import Positions, find_groups, find_starts, sort_keys
-from sbir_toolkit.matching.places import read_places
-from sbir_toolkit.matching.texts import Bytes, Flags, Hashes, Ints, expand, hash_strings
-from sbir_toolkit.matching.vocabulary import (
-    Counts,
-    NameWords,
-    lay_out_pairs,
-    lay_out_words,
-    write_table,
-)
+from sbir_toolkit.matching.blocks import SHOWN, read_blocks
+from sbir_toolkit.matching.columns import Columns, column_reader, read_column
+from sbir_toolkit.matching.index import INDEX_VERSION, RecipientIndex, open_index, place_key
+from sbir_toolkit.matching.namesakes import count_bearers
+from sbir_toolkit.matching.ordering import Part, find_groups, sort_in_parts
+from sbir_toolkit.matching.places import Places
+from sbir_toolkit.matching.texts import Bytes, Ints, expand, lay_out, view_strings
+from sbir_toolkit.matching.vocabulary import lay_out_pairs, lay_out_words
+from sbir_toolkit.memory import release
 from sbir_toolkit.meter import phase
-from sbir_toolkit.params import Matching
+from sbir_toolkit.params import Limits, Matching
 from sbir_toolkit.storage import sync_folder, write_json
 
-_BLOCK = 32_768
-_ROW_BITS = 28
-_COLUMNS = [
-    "recipient_id",
-    "recipient_name",
-    "uei",
-    "duns",
-    "parent_uei",
-    "address1",
-    "city",
-    "state",
-    "zip5",
-    "alternate_names",
-]
-_SHOWN = ["recipient_id", "recipient_name", "uei", "duns", "city", "state", "zip5"]
+MEMORY_SHARE = 0.2
+"""Of the memory allowed, what may be sorted at once; reading files and the program take the rest."""
+
+_ROW_BITS, _KIND_BITS = 28, 5
+# What one item takes while its part is sorted and written, measured and rounded up.
+_BYTES_PER_BEARING, _BYTES_PER_KEY = 260, 60
 
 
-def build_index(recipients: Path | Iterable[pa.Table], folder: Path, params: Matching) -> RecipientIndex:
+def build_index(
+    recipients: Path | Iterable[pa.Table],
+    folder: Path,
+    params: Matching,
+    *,
+    memory_mb: int = Limits().memory_mb,
+) -> RecipientIndex:
     """Lay out a table of recipients for matching.
 
     Parameters
@@ -77,47 +66,42 @@ def build_index(recipients: Path | Iterable[pa.Table], folder: Path, params: Mat
         Where the index shall be; replaced when it exists.
     params : Matching
         Words in more names than `max_word_postings` are counted but don't list their names.
+    memory_mb : int
+        What the whole process may use, in MB; a fifth of it is used for sorting.
 
     Returns
     -------
     RecipientIndex
-        Opened. The same recipients give the same bytes.
+        Opened. The same recipients give the same bytes, whatever `memory_mb` is.
 
     Raises
     ------
     InputError
         When the file can't be read or lacks a column.
     """
-    tables = _read_file(recipients) if isinstance(recipients, Path) else recipients
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    scratch = temporary / "scratch"
+    scratch.mkdir(parents=True)
+    room = int(memory_mb * 1e6 * MEMORY_SHARE)
     try:
         with ThreadPoolExecutor(max_workers=2) as threads:
             with phase("index_read") as span:
-                parts = _read_recipients(tables, temporary, threads)
-                rows = span.rows = parts.rows
-            # Arrow keeps what the blocks used, a quarter of all, until it is told that they are done.
-            pa.default_memory_pool().release_unused()
+                rows = span.rows = _read_recipients(recipients, temporary, scratch, threads)
+            release()  # what the blocks used
             with phase("index_names", rows=rows):
-                words = _lay_out_names(parts, temporary)
-            keys = parts.keys
-            del parts
-            pa.default_memory_pool().release_unused()
-            with phase("index_words", rows=len(words)):
-                beside = [
-                    threads.submit(lay_out_pairs, temporary, words, params.max_word_postings),
-                    threads.submit(_lay_out_keys, keys, temporary),
-                ]
-                lay_out_words(temporary, words, params.max_word_postings)
-                for one in beside:
-                    one.result()
+                names = _lay_out_names(temporary, scratch, room)
+            with phase("index_words", rows=names):
+                beside = threads.submit(_lay_out_lists, temporary, scratch, rows, params, room // 2)
+                lay_out_words(temporary, scratch, params.max_word_postings, room // 2)
+                beside.result()
+        shutil.rmtree(scratch)
         write_json(
             temporary / "index.json",
             {
                 "version": INDEX_VERSION,
                 "rows": rows,
-                "names": len(words),
+                "names": names,
                 "max_word_postings": params.max_word_postings,
             },
         )
@@ -130,168 +114,120 @@ def build_index(recipients: Path | Iterable[pa.Table], folder: Path, params: Mat
     return open_index(folder)
 
 
-@dataclass
-class _Parts:
-    """What the blocks were read into: by recipient, by bearing of a name, by word of a name borne."""
-
-    rows: int
-    core: pa.Array
-    row: Counts
-    form: Bytes
-    is_alias: Flags
-    joined: Hashes
-    words: Counts
-    word_hash: Hashes
-    word_length: Counts
-    keys: dict[str, npt.NDArray[Any]]
-
-
-def _read_recipients(tables: Iterable[pa.Table], folder: Path, threads: ThreadPoolExecutor) -> _Parts:
-    blocks = []
-    schema = pa.schema([(name, pa.string()) for name in _SHOWN])
-    with pa.OSFile(str(folder / "recipients.arrow"), "wb") as sink, pa.ipc.new_file(sink, schema) as shown:
-        for block in _ahead(threads, _read_block, _cut_blocks(tables)):
-            shown.write_batch(block.pop("shown"))
-            blocks.append(block)
-    firsts = np.cumsum([0, *(len(block["uei"]) for block in blocks)], dtype=np.uint32)
-    for block, first in zip(blocks, firsts, strict=False):
-        block["row"] += first
-    core = pa.concat_arrays([block.pop("core") for block in blocks])
-    together = {name: np.concatenate([block.pop(name) for block in blocks]) for name in list(blocks[0])}
-    for name in ("zip5", "number", "street", "city", "state"):
-        np.save(folder / f"place_{name}.npy", together[name])
-    for name in ("uei", "duns", "parent"):
-        np.save(folder / f"row_{name}.npy", together[name])
-    place = place_key(together["zip5"], together["number"])
-    keys = {"uei": together["uei"], "duns": together["duns"], "place": place}
-    kept = {field.name: together[field.name] for field in fields(_Parts) if field.name in together}
-    return _Parts(rows=int(firsts[-1]), core=core, keys=keys, **kept)
-
-
-def _read_file(recipients: Path) -> Iterator[pa.Table]:
-    try:
-        file = pq.ParquetFile(recipients)
-    except (OSError, pa.ArrowInvalid) as wrong:
-        raise InputError(explain("the recipients can't be read", where=recipients, got=wrong)) from wrong
-    with file:
-        missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
-        if missing:
-            raise InputError(
-                explain(
-                    "the recipients lack columns",
-                    where=recipients,
-                    expected=", ".join(_COLUMNS),
-                    got=f"no {', '.join(missing)}",
-                    todo="read them with the stage that loads recipients",
-                )
+def _read_recipients(
+    recipients: Path | Iterable[pa.Table], folder: Path, scratch: Path, threads: ThreadPoolExecutor
+) -> int:
+    """Write what is known of each recipient, by row, and of each bearing of a name, as they come."""
+    rows = 0
+    schema = pa.schema([(name, pa.string()) for name in SHOWN])
+    with (
+        Columns(folder) as by_row,
+        Columns(scratch) as bearings,
+        pa.OSFile(str(folder / "recipients.arrow"), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as shown,
+    ):
+        for block in read_blocks(recipients, threads):
+            shown.write_batch(block.shown)
+            by_row.add(**{f"place_{part.name}": getattr(block.places, part.name) for part in fields(Places)})
+            by_row.add(row_uei=block.uei, row_duns=block.duns, row_parent=block.parent)
+            names = block.names
+            data, offsets = lay_out(names.core)
+            bearings.add(
+                place=place_key(block.places.zip5, block.places.number),
+                town=block.places.city ^ block.places.state,
+                joined=names.joined,
+                row=(block.row + rows).astype(np.uint32),
+                # As they are sorted: the legal name before an alternate one, then by form.
+                kind=block.is_alias.astype(np.uint8) << 4 | names.form,
+                text=data,
+                word_hash=names.word_hash,
+                word_length=names.word_length.astype(np.uint32),
             )
-        # The blocks are worked on in threads already; threads within each would only cost more.
-        for batch in file.iter_batches(batch_size=_BLOCK, columns=_COLUMNS, use_threads=False):
-            yield pa.Table.from_batches([batch])
+            bearings.add_starts("text_start", np.diff(offsets), np.int64)
+            bearings.add_starts("word_start", np.diff(names.word_start), np.int64)
+            rows += len(block)
+    return rows
 
 
-def _cut_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Cut rows into blocks of one size, however they come; the last one is smaller, or the only one empty."""
-    waiting = pa.schema([(name, pa.string()) for name in _COLUMNS]).empty_table()
-    for table in tables:
-        waiting = pa.concat_tables([waiting, table.select(_COLUMNS).cast(waiting.schema)])
-        while waiting.num_rows > _BLOCK:
-            yield waiting.slice(0, _BLOCK)
-            waiting = waiting.slice(_BLOCK)
-    yield waiting
-
-
-def _ahead(threads: ThreadPoolExecutor, work: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Work on a few items ahead of the one asked for, and give the results in the items' order."""
-    waiting: list[Any] = []
-    for item in items:
-        waiting.append(threads.submit(work, item))
-        if len(waiting) > 4:
-            yield waiting.pop(0).result()
-    for future in waiting:
-        yield future.result()
-
-
-def _read_block(table: pa.Table) -> dict[str, Any]:
-    column = {name: table.column(name).combine_chunks() for name in _COLUMNS}
-    names, owner, is_alternate = _all_names(column["recipient_name"], column["alternate_names"])
-    read = read_names(names)
-    return {
-        "shown": pa.RecordBatch.from_arrays([column[name] for name in _SHOWN], names=_SHOWN),
-        "core": read.core,
-        "row": owner[read.owner].astype(np.uint32),
-        "form": read.form,
-        "is_alias": read.is_alias | is_alternate[read.owner],
-        "joined": read.joined,
-        "words": np.diff(read.word_start).astype(np.uint32),
-        "word_hash": read.word_hash,
-        "word_length": read.word_length.astype(np.uint32),
-        "uei": hash_strings(column["uei"]),
-        "parent": hash_strings(column["parent_uei"]),
-        "duns": duns_numbers(column["duns"]),
-        **vars(read_places(column["address1"], column["city"], column["state"], column["zip5"])),
-    }
-
-
-def _all_names(name: pa.Array, alternates: pa.Array) -> tuple[pa.Array, Ints, Flags]:
-    name = name.fill_null("")
-    filled = np.flatnonzero(pc.fill_null(pc.not_equal(alternates, ""), False).to_numpy(zero_copy_only=False))
-    row = np.arange(len(name))
-    if len(filled) == 0:
-        return name, row, np.zeros(len(name), bool)
-    lists = pc.split_pattern(alternates.take(pa.array(filled)), "|")
-    more = lists.flatten()
-    owner = filled[pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)]
-    return (
-        pa.concat_arrays([name, more]),
-        np.concatenate([row, owner]),
-        np.arange(len(row) + len(owner)) >= len(row),
-    )
-
-
-def _lay_out_names(parts: _Parts, folder: Path) -> NameWords:
+def _lay_out_names(folder: Path, scratch: Path, room: int) -> int:
     """Keep each distinct core name once, in the order of its hash, with the recipients that bear it."""
-    order, joined = sort_keys(parts.joined)
-    first = find_groups(joined)
-    sample = order[first]
-    np.save(folder / "name_joined.npy", joined[first])
-    core = parts.core.take(pa.array(sample))
-    write_table(folder / "names.arrow", pa.table({"core": core}))
-    _lay_out_entries(parts, order, np.diff(np.append(first, len(order))), folder)
-    count = parts.words[sample].astype(np.int64)
-    inside = expand((np.cumsum(parts.words, dtype=np.int64) - parts.words)[sample], count)
-    return NameWords(
-        core=core,
-        start=np.append(0, np.cumsum(count)).astype(np.uint32),
-        hash=parts.word_hash[inside],
-        length=parts.word_length[inside],
-    )
+    read = column_reader(scratch)
+    core, word_start = view_strings(read("text"), read("text_start")), read("word_start")
+    hashes, lengths = read("word_hash"), read("word_length")
+    names = 0
+    with Columns(folder) as out, Columns(scratch / "names") as words:
+        for part in sort_in_parts(read("joined"), room // _BYTES_PER_BEARING):
+            first = find_groups(part.keys)
+            out.add(name_joined=part.keys[first])
+            sample = part.positions[first]
+            count = np.diff(np.append(first, len(part.keys)))
+            bearings = _sort_bearings(part, count, read)
+            # What is expected of a name depends on how many firms bear it.
+            words.add(bearers=count_bearers(bearings.name, read("town")[bearings.row], len(first)))
+            out.add_starts("name_entries", np.bincount(bearings.name, minlength=len(first)), np.uint32)
+            out.add(
+                entry_name=bearings.name + np.uint32(names),
+                entry_row=bearings.row,
+                entry_form=bearings.kind & np.uint8(15),
+                entry_alias=(bearings.kind & np.uint8(16)) > 0,
+            )
+            data, offsets = lay_out(core.take(pa.array(sample)))
+            out.add(name_text=data)
+            out.add_starts("name_text_start", np.diff(offsets), np.int64)
+            start = word_start[sample]
+            count = word_start[sample.astype(np.int64) + 1] - start
+            inside = expand(start, count)
+            out.add_starts("name_words", count, np.uint32)
+            words.add(hash=hashes[inside], length=lengths[inside])
+            names += len(first)
+    return names
 
 
-def _lay_out_entries(parts: _Parts, order: Positions, count: Ints, folder: Path) -> None:
+class _Bearings(NamedTuple):
+    """Bearings of a part's names, by name, then row: the name's number in the part, the row, the kind."""
+
+    name: npt.NDArray[np.uint32]
+    row: npt.NDArray[np.uint32]
+    kind: Bytes
+
+
+def _sort_bearings(
+    part: Part, count: Ints, read: Callable[[str], npt.NDArray[np.unsignedinteger[Any]]]
+) -> _Bearings:
+    """Say who bears each of a part's names, which have `count` bearings each."""
     # Name, row, whether it's an alternate name and form share one number, so that one plain sort orders them.
     packed = np.repeat(np.arange(len(count), dtype=np.uint64), count)
-    for bits, values in ((_ROW_BITS, parts.row), (1, parts.is_alias), (4, parts.form)):
+    for bits, column in ((_ROW_BITS, "row"), (_KIND_BITS, "kind")):
         packed <<= np.uint64(bits)
-        packed |= values[order]
+        packed |= read(column)[part.at][part.order]
     packed.sort()
     # A recipient that bears a name twice, such as legally and as an alternate one, is listed once: legally.
-    packed = packed[find_groups(packed >> np.uint64(5))]
-    name = (packed >> np.uint64(_ROW_BITS + 5)).astype(np.uint32)
-    row = ((packed >> np.uint64(5)) & np.uint64((1 << _ROW_BITS) - 1)).astype(np.uint32)
-    rest = packed.astype(np.uint8)
-    np.save(folder / "entry_name.npy", name)
-    np.save(folder / "entry_row.npy", row)
-    np.save(folder / "entry_form.npy", rest & np.uint8(15))
-    np.save(folder / "entry_alias.npy", (rest & np.uint8(16)) > 0)
-    np.save(folder / "name_entries.npy", find_starts(name, len(count)))
-    np.save(folder / "row_entry.npy", sort_keys(row)[0])
-    np.save(folder / "row_start.npy", find_starts(row, parts.rows))
+    packed = packed[find_groups(packed >> np.uint64(_KIND_BITS))]
+    kind = packed.astype(np.uint8) & np.uint8((1 << _KIND_BITS) - 1)
+    packed >>= np.uint64(_KIND_BITS)
+    row = (packed & np.uint64((1 << _ROW_BITS) - 1)).astype(np.uint32)
+    packed >>= np.uint64(_ROW_BITS)
+    return _Bearings(packed.astype(np.uint32), row, kind)
 
 
-def _lay_out_keys(keys: dict[str, npt.NDArray[Any]], folder: Path) -> None:
-    for kind, values in keys.items():
-        rows, in_order = sort_keys(values)
-        known = np.searchsorted(in_order, 0, side="right")
-        np.save(folder / f"{kind}_key.npy", in_order[known:])
-        np.save(folder / f"{kind}_rows.npy", rows[known:])
+def _lay_out_lists(folder: Path, scratch: Path, rows: int, params: Matching, room: int) -> None:
+    """Write what leads to names and recipients besides words: pairs of words, recipients and their keys."""
+    lay_out_pairs(folder, scratch, params.max_word_postings, room)
+    read, most = column_reader(folder), room // _BYTES_PER_KEY
+    with Columns(folder) as out:
+        first = 0
+        for part in sort_in_parts(read("entry_row"), most):
+            out.add(row_entry=part.positions)
+            beyond = int(part.keys[-1]) + 1 if len(part.keys) else first
+            out.add_starts("row_start", np.bincount(part.keys - first, minlength=beyond - first), np.uint32)
+            first = beyond
+        out.add_starts("row_start", np.zeros(rows - first, np.int64), np.uint32)
+        for kind, keys in (
+            ("uei", read("row_uei")),
+            ("duns", read("row_duns")),
+            ("place", read_column(scratch / "place.npy")),
+        ):
+            for part in sort_in_parts(keys, most):
+                # Nobody is looked for by an identifier or a place that isn't known.
+                known = np.searchsorted(part.keys, 0, side="right")
+                out.add(**{f"{kind}_key": part.keys[known:], f"{kind}_rows": part.positions[known:]})

@@ -22,12 +22,12 @@ Biometrika 40.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sbir_toolkit.matching.ordering import find_groups
 from sbir_toolkit.matching.texts import Floats, Ints
 
 # Classes: what the words tell beyond the size of the register, in steps of bits, and the letters.
@@ -40,47 +40,81 @@ _LEAN = 30.0
 _LEAST_SHARED = 0.003
 
 
-def lay_out_namesakes(folder: Path, letters: npt.NDArray[Any]) -> None:
-    """Write how many firms, beside the right one, are expected to bear each name.
+def count_bearers(names: npt.NDArray[Any], towns: npt.NDArray[np.uint32], count: int) -> Ints:
+    """Count the recipients of each name, those in one town once.
 
     Parameters
     ----------
-    folder : pathlib.Path
-        An index whose names, entries and places are laid out.
-    letters : int array of shape (names,)
-        Letters of each core name, blanks left out.
-    """
-    bearers = _count_bearers(folder)
-    bits = np.load(folder / "name_bits.npy") - np.log2(len(letters) + 1)
-    np.save(folder / "name_namesakes.npy", expect_namesakes(bearers, bits, letters).astype(np.float32))
-
-
-def expect_namesakes(bearers: Ints, bits: Floats, letters: npt.NDArray[Any]) -> Floats:
-    """Estimate for each name how many firms bear it beside the one looked for.
-
-    Parameters
-    ----------
-    bearers : int array of shape (names,)
-        Recipients that bear the name.
-    bits : float array of shape (names,)
-        What its words tell beyond the size of the register.
-    letters : int array of shape (names,)
+    names, towns : unsigned integer arrays of shape (n,)
+        For each bearing of a name its number and where the recipient is.
+    count : int
+        How many names there are.
 
     Returns
     -------
-    float64 array of shape (names,)
+    int64 array of shape (count,)
     """
+    both = (names.astype(np.uint64) << np.uint64(32)) | towns
+    both.sort()
+    return np.bincount((both[find_groups(both)] >> np.uint64(32)).astype(np.int64), minlength=count)
+
+
+class Namesakes:
+    """Learns from the names, block by block, and then says of each how many other firms bear it.
+
+    Parameters
+    ----------
+    names : int
+        How many names there are.
+
+    Examples
+    --------
+    >>> namesakes = Namesakes(5000)
+    >>> bearers, bits, letters = np.ones(5000, np.int64), np.full(5000, 30.0), np.full(5000, 9)
+    >>> namesakes.learn(bearers, bits, letters)
+    >>> bool((namesakes.expect(bearers, bits, letters) < 0.001).all())
+    True
+    """
+
+    def __init__(self, names: int) -> None:
+        self._bits = np.log2(names + 1)
+        self._counts = np.zeros((len(_BITS) + 1) * (len(_LETTERS) + 1) * (_MOST + 2))
+
+    def learn(self, bearers: Ints, bits: npt.NDArray[Any], letters: npt.NDArray[Any]) -> None:
+        """Count how many recipients have names that are shared so often; parameters as for `expect`."""
+        shape = np.minimum(bearers, _MOST + 1)
+        cell = _classes(bits - self._bits, letters) * (_MOST + 2) + shape
+        self._counts += np.bincount(cell, bearers, minlength=len(self._counts))
+
+    def expect(self, bearers: Ints, bits: npt.NDArray[Any], letters: npt.NDArray[Any]) -> Floats:
+        """Estimate for each name how many firms bear it beside the one looked for.
+
+        Parameters
+        ----------
+        bearers : int array of shape (names,)
+            Recipients that bear the name.
+        bits : float array of shape (names,)
+            What its words tell.
+        letters : int array of shape (names,)
+
+        Returns
+        -------
+        float64 array of shape (names,)
+        """
+        fine = len(_BITS) + 1
+        counts = self._counts.reshape(-1, _MOST + 2)
+        by_rarity = counts.reshape(fine, -1, _MOST + 2).sum(axis=1)
+        shared = _shrink(by_rarity, _guess(fine))
+        shared = _shrink(counts, np.repeat(shared, len(_LETTERS) + 1, axis=0))
+        seen = np.minimum(bearers, _MOST)
+        again = shared[_classes(bits - self._bits, letters), seen - 1]
+        return np.where(bearers > _MOST, bearers, seen * again)
+
+
+def _classes(bits: npt.NDArray[Any], letters: npt.NDArray[Any]) -> Ints:
     rarity, length = np.searchsorted(_BITS, bits, side="right"), np.searchsorted(_LETTERS, letters)
-    fine, finest = len(_BITS) + 1, (len(_BITS) + 1) * (len(_LETTERS) + 1)
-    shape = np.minimum(bearers, _MOST + 1)
-    counts = np.zeros((finest, _MOST + 2))
-    np.add.at(counts, (rarity * (len(_LETTERS) + 1) + length, shape), bearers)
-    by_rarity = counts.reshape(fine, -1, _MOST + 2).sum(axis=1)
-    shared = _shrink(by_rarity, _guess(fine))
-    shared = _shrink(counts, np.repeat(shared, len(_LETTERS) + 1, axis=0))
-    seen = np.minimum(shape, _MOST)
-    again = shared[rarity * (len(_LETTERS) + 1) + length, seen - 1]
-    return np.where(bearers > _MOST, bearers, seen * again)
+    found: Ints = rarity * (len(_LETTERS) + 1) + length
+    return found
 
 
 def _guess(classes: int) -> Floats:
@@ -95,15 +129,3 @@ def _shrink(counts: Floats, towards: Floats) -> Floats:
     alone, shared = counts[:, 1 : _MOST + 1], counts[:, 2 : _MOST + 2]
     ratio: Floats = (shared + _LEAN * towards) / (alone + _LEAN)
     return ratio
-
-
-def _count_bearers(folder: Path) -> Ints:
-    """Count the recipients of each name, those in one city once."""
-    name, row = np.load(folder / "entry_name.npy"), np.load(folder / "entry_row.npy")
-    place = np.load(folder / "place_city.npy") ^ np.load(folder / "place_state.npy").astype(np.uint32)
-    both = (name.astype(np.uint64) << np.uint64(32)) | place[row]
-    both.sort()
-    is_first = np.ones(len(both), bool)
-    is_first[1:] = both[1:] != both[:-1]
-    names = np.load(folder / "name_bits.npy", mmap_mode="r")
-    return np.bincount((both[is_first] >> np.uint64(32)).astype(np.int64), minlength=len(names))

@@ -61,6 +61,13 @@ def to_strings(data: Bytes, offsets: Ints) -> pa.Array:
     )
 
 
+def view_strings(data: Bytes, offsets: Ints) -> pa.Array:
+    """View bytes and offsets, which may be mapped into memory, as a large string array, without a copy."""
+    return pa.Array.from_buffers(
+        pa.large_string(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
+
+
 def cut_runs(data: Bytes, starts: Ints, ends: Ints) -> pa.Array:
     """Copy runs of bytes, which may overlap, into a string array."""
     lengths = ends - starts

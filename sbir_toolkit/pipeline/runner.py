@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import psutil
 
+from sbir_toolkit.memory import allocator_settings
 from sbir_toolkit.meter import EVENTS_VARIABLE, STAGE_VARIABLE, TreeSampler, TreeUsage
 from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.project import OUTPUTS_VARIABLE, Project
@@ -92,7 +93,7 @@ def run_notebook(stage: Stage, setup: Setup, run: RunFolder, stop: Event) -> Out
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=_environment(stage, project, run),
+            env=allocator_settings(params.limits.memory_mb) | _environment(stage, project, run),
         )
         child = _Child(process, TreeSampler(process.pid, params.performance.sample_interval_s).start())
         try:

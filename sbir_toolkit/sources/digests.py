@@ -9,6 +9,7 @@ with a probability of one in a thousand million; among 17 million recipients, of
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import cast
 
 import numpy as np
@@ -21,6 +22,7 @@ _SEPARATOR = "\x1f"
 _HEX_DIGITS = 16
 _FIRST_SLOTS, _MOST_SLOTS = 1 << 18, 1 << 26
 _SLOTS_PER_DIGEST = 8
+_RANGES = 16
 
 
 def digest_rows(columns: list[pa.Array]) -> NDArray[np.uint64]:
@@ -111,12 +113,13 @@ class Seen:
     """Counts how often each digest came before, over all calls.
 
     The digests are kept in a few sorted arrays, each at least twice as long as the next, so that neither
-    memory nor time grows faster than the data. Most never came before: a table of slots, taken by the
-    digests that begin like it, shows that for nearly all of them without a search.
+    memory nor time grows faster than the data; and these apart by range, so that merging two of them never
+    holds all digests twice. Most never came before: a table of slots, taken by the digests that begin like
+    it, shows that for nearly all of them without a search.
     """
 
     def __init__(self) -> None:
-        self._levels: list[NDArray[np.uint64]] = []
+        self._ranges: list[list[NDArray[np.uint64]]] = [[] for _ in range(_RANGES)]
         self._is_taken = np.zeros(_FIRST_SLOTS, dtype=bool)
 
     def count(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -140,8 +143,9 @@ class Seen:
     def _has_repeats(self, ordered: NDArray[np.uint64]) -> bool:
         suspects = ordered[self._is_taken[self._slots(ordered)]]
         return bool((ordered[1:] == ordered[:-1]).any()) or any(
-            (np.take(level, np.searchsorted(level, suspects), mode="clip") == suspects).any()
-            for level in self._levels
+            (np.take(level, np.searchsorted(level, some), mode="clip") == some).any()
+            for levels, some in zip(self._ranges, _cut(suspects), strict=True)
+            for level in levels
         )
 
     def _slots(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -154,28 +158,43 @@ class Seen:
         places = np.arange(len(ordered))
         is_first = np.concatenate(([True], ordered[1:] != ordered[:-1]))[: len(ordered)]
         before = places - np.maximum.accumulate(np.where(is_first, places, 0))
-        for level in self._levels:
-            before += np.searchsorted(level, ordered, side="right") - np.searchsorted(
-                level, ordered, side="left"
-            )
+        bounds = _bounds(ordered)
+        for levels, (low, high) in zip(self._ranges, itertools.pairwise(bounds), strict=True):
+            for level in levels:
+                left, right = (np.searchsorted(level, ordered[low:high], side) for side in ("left", "right"))
+                before[low:high] += right - left
         counts = np.empty_like(before)
         counts[order] = before
         return counts
 
     def _remember(self, ordered: NDArray[np.uint64]) -> None:
-        if not len(ordered):
-            return
-        self._levels.append(ordered)
-        while len(self._levels) > 1 and len(self._levels[-2]) <= 2 * len(self._levels[-1]):
-            last = self._levels.pop()
-            self._levels[-1] = np.sort(np.concatenate((self._levels[-1], last)))
-        wanted = _SLOTS_PER_DIGEST * sum(map(len, self._levels))
+        for levels, some in zip(self._ranges, _cut(ordered), strict=True):
+            if len(some):
+                levels.append(some.copy())
+            while len(levels) > 1 and len(levels[-2]) <= 2 * len(levels[-1]):
+                merged = np.concatenate((levels[-2], levels.pop()))
+                merged.sort()
+                levels[-1] = merged
+        wanted = _SLOTS_PER_DIGEST * sum(len(level) for levels in self._ranges for level in levels)
         if len(self._is_taken) < min(wanted, _MOST_SLOTS):
             self._is_taken = np.zeros(min(1 << wanted.bit_length(), _MOST_SLOTS), dtype=bool)
-            for level in self._levels:
-                self._is_taken[self._slots(level)] = True
+            for levels in self._ranges:
+                for level in levels:
+                    self._is_taken[self._slots(level)] = True
         else:
             self._is_taken[self._slots(ordered)] = True
+
+
+def _bounds(ordered: NDArray[np.uint64]) -> list[int]:
+    """Say where each range begins among digests in order, and where the last one ends."""
+    firsts = np.arange(_RANGES, dtype=np.uint64) << np.uint64(64 - _RANGES.bit_length() + 1)
+    return [*np.searchsorted(ordered, firsts).tolist(), len(ordered)]
+
+
+def _cut(ordered: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+    """Cut digests in order into the ranges."""
+    bounds = _bounds(ordered)
+    return [ordered[low:high] for low, high in itertools.pairwise(bounds)]
 
 
 def _uuid(key: str) -> str:

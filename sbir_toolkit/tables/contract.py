@@ -7,6 +7,7 @@ large one needs no large memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from sbir_toolkit.errors import ContractError, explain
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 DType = Literal["string", "int64", "float64", "bool", "date"]
 
@@ -181,7 +185,7 @@ class Table:
     def check_file(self, path: Path) -> int:
         """Check a stored table against the contract, one row group at a time, and count its rows.
 
-        Uniqueness of the key is checked over the whole file.
+        Uniqueness of the key is checked over the whole file; of each key eight bytes are held.
 
         Returns
         -------
@@ -209,10 +213,8 @@ class Table:
                     )
                 )
             checked = [column for column in self.columns if _is_checked(column)]
-            wanted = list(dict.fromkeys([*(column.name for column in checked), *self.key]))
-            keys = []
-            for group in range(file.num_row_groups if wanted else 0):
-                rows = file.read_row_group(group, columns=wanted)
+            for group in range(file.num_row_groups if checked else 0):
+                rows = file.read_row_group(group, columns=[column.name for column in checked])
                 # Nulls are counted at no cost; only values need a closer look.
                 suspects = [
                     column.name
@@ -220,16 +222,29 @@ class Table:
                     if _has_checked_values(column) or rows[column.name].null_count
                 ]
                 self._check_values(rows.select(suspects).to_pandas(), suspects)
-                keys.append(rows.select(list(self.key)))
-            if self.key and keys:
-                self._check_stored_key(pa.concat_tables(keys))
+            if self.key:
+                self._check_stored_key(file)
             return int(file.metadata.num_rows)
 
-    def _check_stored_key(self, keys: pa.Table) -> None:
-        import pyarrow.compute as pc
+    def _check_stored_key(self, file: pq.ParquetFile) -> None:
+        import numpy as np
+        import pandas as pd
 
-        if len(self.key) > 1 or pc.count_distinct(keys.column(0)).as_py() < keys.num_rows:
-            self._check_key(keys.to_pandas())
+        digests = np.zeros(file.metadata.num_rows, np.uint64)
+        first = 0
+        for keys in self._stored_keys(file):
+            digests[first : first + len(keys)] = _digest(keys)
+            first += len(keys)
+        digests.sort()
+        repeated = digests[1:][digests[1:] == digests[:-1]]
+        if len(repeated):
+            # Different keys may share a digest: these few are compared themselves.
+            suspects = [keys[np.isin(_digest(keys), repeated)] for keys in self._stored_keys(file)]
+            self._check_key(pd.concat(suspects, ignore_index=True))
+
+    def _stored_keys(self, file: pq.ParquetFile) -> Iterator[pd.DataFrame]:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=list(self.key)).to_pandas()
 
     def _check_values(self, frame: pd.DataFrame, checked: list[str]) -> None:
         import pandera.errors
@@ -262,6 +277,13 @@ class Table:
                 ),
                 rows=repeated,
             )
+
+
+def _digest(keys: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    import numpy as np
+    import pandas as pd
+
+    return np.asarray(pd.util.hash_pandas_object(keys, index=False, categorize=False), np.uint64)
 
 
 def _is_checked(column: Column) -> bool:

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from sbir_toolkit.errors import InputError
-from sbir_toolkit.matching import build_index, layout, match_companies, open_index
+from sbir_toolkit.matching import (
+    blocks,
+    build_index,
+    layout,
+    match_companies,
+    open_index,
+    vocabulary,
+)
 from sbir_toolkit.params import Matching
 from sbir_toolkit.storage import write_parquet
 from sbir_toolkit.tables import RECIPIENTS
@@ -43,11 +50,24 @@ def test_the_size_of_a_block_does_not_matter(make_index: Make, monkeypatch: pyte
     """Worked on in blocks of any size the recipients give the same arrays, and the same rows to show."""
     rows = make_background(300)
     whole = make_index(rows)
-    monkeypatch.setattr(layout, "_BLOCK", 41)
+    monkeypatch.setattr(blocks, "BLOCK", 41)
+    monkeypatch.setattr(vocabulary, "_NAMES", 37)
     cut = make_index(rows)
     assert list(whole.arrays) == list(cut.arrays)
     assert all(np.array_equal(whole[name], cut[name]) for name in whole.arrays)
     assert all(whole.tables[name].equals(cut.tables[name]) for name in whole.tables)
+
+
+@pytest.mark.parametrize("share", [2e-4, 2e-5, 1e-6])
+def test_the_memory_allowed_does_not_matter(
+    make_index: Make, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """Sorted whole, in a few parts or in parts of a handful each, the recipients give the same bytes."""
+    rows = make_background(300)
+    rows += [{"recipient_name": "Same Name Inc", "city": "Reno", "state": "NV", "zip5": "89501"}] * 50
+    whole = make_index(rows)
+    monkeypatch.setattr(layout, "MEMORY_SHARE", share)
+    assert digest(make_index(rows).folder) == digest(whole.folder)
 
 
 def test_an_index_travels_as_its_path(make_index: Make) -> None:

@@ -8,11 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbir_toolkit.matching import match_companies
-from sbir_toolkit.matching.namesakes import expect_namesakes
+from sbir_toolkit.matching.namesakes import Namesakes
 from sbir_toolkit.params import Matching
 from tests.matching.conftest import Make, make_companies
 
 RARE, COMMON, LONG = 15.0, -6.0, 20
+
+
+def expect_namesakes(bearers: np.ndarray, bits: np.ndarray, letters: np.ndarray) -> np.ndarray:
+    """Learn from these names, in two pieces, and expect for each."""
+    namesakes = Namesakes(0)
+    for part in (slice(0, 3), slice(3, None)):
+        namesakes.learn(bearers[part], bits[part], letters[part])
+    return namesakes.expect(bearers, bits, letters)
 
 
 def _expect(bearers: list[int], bits: float) -> np.ndarray:

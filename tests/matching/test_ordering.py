@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbir_toolkit.matching.ordering import find_groups, find_starts, sort_keys
+from sbir_toolkit.matching.ordering import find_groups, sort_in_parts, sort_keys
 from sbir_toolkit.matching.texts import hash_strings
 
 # Keys that differ in their last bits only stand for those that don't fit beside their position.
@@ -25,9 +25,22 @@ def test_keys_are_sorted_as_by_a_stable_sort(keys: list[int]) -> None:
     assert in_order[find_groups(in_order)].tolist() == sorted(set(keys))
 
 
-def test_starts_bound_each_code_s_items() -> None:
-    """Each code's items are from its start to the next one's; a code without items has none."""
-    assert find_starts(np.array([0, 0, 2]), 4).tolist() == [0, 2, 2, 3, 3]
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), max_size=60), st.integers(1, 20))
+def test_sorting_in_parts_is_sorting(keys: list[int], most: int) -> None:
+    """The parts together are the whole in order, and no two parts share a key."""
+    array = np.array(keys, np.uint64)
+    parts = list(sort_in_parts(array, most))
+    order, in_order = sort_keys(array)
+    assert np.concatenate([part.positions for part in parts]).tolist() == order.tolist()
+    assert np.concatenate([part.keys for part in parts]).tolist() == in_order.tolist()
+    assert sum(len(np.unique(part.keys)) for part in parts) == len(np.unique(array))
+
+
+def test_parts_are_no_larger_than_asked_for() -> None:
+    """Keys that lie close together, as ZIP codes do, are parted as evenly as keys spread out."""
+    random = np.random.default_rng(1)
+    keys = np.append(random.integers(0, 99, 50_000), random.integers(0, 2**40, 50_000)).astype(np.uint64)
+    assert max(len(part.at) for part in sort_in_parts(keys, 5_000)) < 7_500
 
 
 @given(TEXTS)

@@ -69,6 +69,25 @@ def test_match_is_one_to_one_in_order_and_repeatable(files: SyntheticFiles, tmp_
     assert digest_file(out) == digest_file(tmp_path / "b.parquet") == digest_file(by_command)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts mapped memory as data")
+def test_match_stays_within_a_limit_of_memory(files: SyntheticFiles, tmp_path: Path) -> None:
+    """With the data of the process capped by the system, and the limit lowered, the bytes are the same."""
+    free, capped = tmp_path / "free.parquet", tmp_path / "capped.parquet"
+    match_awards(files.awards, files.recipients, free, Params(), tmp_path / "store")
+    cap_mb = 400
+    capping = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_DATA, ({cap_mb * 10**6},) * 2);"
+        "import sys; from sbir_toolkit.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["--outputs", tmp_path / "other", "match", files.awards, files.recipients, "-o", capped]
+    words += ["-p", "limits.memory_mb=256"]
+    command = [sys.executable, "-c", capping, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sorted 51 MB at a time" in done.stdout
+    assert digest_file(capped) == digest_file(free)
+
+
 def test_recipients_of_any_form_give_the_same_matches(files: SyntheticFiles, tmp_path: Path) -> None:
     """The same recipients as CSV, as a database dump, and as the dump with SAM.gov's extract behind it."""
     made = {"awards": 600, "recipients": 3000, "seed": 5}
