@@ -22,6 +22,7 @@ from sbir_toolkit.errors import ContractError, GateError, StageError
 from sbir_toolkit.pipeline.certificate import check_outputs
 from sbir_toolkit.pipeline.gates import Hindrance, Judgement, judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
+from sbir_toolkit.pipeline.nursery import Nursery
 from sbir_toolkit.pipeline.plan import plan_stage
 from sbir_toolkit.pipeline.publish import publish_stage
 from sbir_toolkit.pipeline.run import ENDED_WELL, RunState
@@ -65,15 +66,18 @@ class Conductor:
         The run's record, kept up to date.
     order
         What else was asked for.
+    nursery
+        Forks the stages' processes.
     say
         Receives one line for each thing that happens.
     """
 
-    def __init__(self, setup: Setup, state: RunState, order: Order, say: Say) -> None:
+    def __init__(self, setup: Setup, state: RunState, order: Order, nursery: Nursery, say: Say) -> None:
         self._setup = setup
         self._pipeline = setup.pipeline
         self._state = state
         self._order = order
+        self._nursery = nursery
         self._say = say
         self._store = ResultStore(setup.project)
         self._stop = threading.Event()
@@ -220,7 +224,7 @@ class Conductor:
         )
         for table in stage.writes:
             folder.table(table).unlink(missing_ok=True)
-        outcome = run_notebook(stage, self._setup, folder, self._stop)
+        outcome = run_notebook(stage, self._setup, folder, self._nursery, self._stop)
         facts: dict[str, Any] = {
             "status": outcome.status,
             "reason": outcome.message or reason,

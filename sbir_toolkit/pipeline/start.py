@@ -30,6 +30,7 @@ from sbir_toolkit.pipeline.run import (
     owning,
     run_params,
 )
+from sbir_toolkit.pipeline.runner import open_nursery
 from sbir_toolkit.pipeline.setup import NO_FILE, Setup, make_setup
 from sbir_toolkit.pipeline.stages import Stage
 from sbir_toolkit.storage import append_line, read_json, read_lines
@@ -144,8 +145,9 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
     state.update(calibration_s=calibrate())
     started = {"at": time.time(), "kind": "run", "stage": "", "prepared_s": clock.prepared_s}
     append_line(state.folder.events, started)
-    conductor = Conductor(setup, state, order, say)
-    conductor.conduct()
+    with open_nursery() as nursery:
+        conductor = Conductor(setup, state, order, nursery, say)
+        conductor.conduct()
     state.update(
         status=status_of(state.record, was_stopped=conductor.was_stopped),
         exit_code=exit_code_of(state.record),
