@@ -47,21 +47,26 @@ def add_commands(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the pipeline."""
-    from sbir_toolkit.params import load_params
-    from sbir_toolkit.pipeline.conduct import Order
-    from sbir_toolkit.pipeline.project import find_params_file, find_project
-    from sbir_toolkit.pipeline.stages import load_pipeline
-    from sbir_toolkit.pipeline.start import run_pipeline
+    from sbir_toolkit.pipeline.nursery import open_nursery
 
-    project = find_project(options.outputs)
-    params = load_params(find_params_file(project, options.params), options.set)
-    redo: frozenset[str] = frozenset()
-    if options.start:
-        pipeline = load_pipeline(project.declaration, params)
-        redo = frozenset([options.start, *pipeline.dependants(pipeline[options.start].name)])
-    wanted = frozenset(options.only) if options.only else None
-    order = Order(redo=redo, wanted=wanted, is_fresh=options.fresh)
-    return _tell(run_pipeline(project, params, order=order, run_id=options.run_id, say=_say))
+    with open_nursery() as nursery:  # first of all: it warms up while the rest is imported
+        from sbir_toolkit.params import load_params
+        from sbir_toolkit.pipeline.conduct import Order
+        from sbir_toolkit.pipeline.project import find_params_file, find_project
+        from sbir_toolkit.pipeline.stages import load_pipeline
+        from sbir_toolkit.pipeline.start import run_pipeline
+
+        project = find_project(options.outputs)
+        params = load_params(find_params_file(project, options.params), options.set)
+        redo: frozenset[str] = frozenset()
+        if options.start:
+            pipeline = load_pipeline(project.declaration, params)
+            redo = frozenset([options.start, *pipeline.dependants(pipeline[options.start].name)])
+        wanted = frozenset(options.only) if options.only else None
+        order = Order(redo=redo, wanted=wanted, is_fresh=options.fresh)
+        return _tell(
+            run_pipeline(project, params, order=order, run_id=options.run_id, nursery=nursery, say=_say)
+        )
 
 
 def plan(options: argparse.Namespace) -> int:

@@ -1,9 +1,9 @@
 """Conducting a run: stages in their order, side by side where they may, stopped where they must.
 
-A stage starts when all it waits for have ended. It is *reused* when its key is known, *blocked* when a stage
-it reads from came to nothing or a gate forbids it, and otherwise run by the runner; then its outputs are
-checked and only after that does it count as done. Whatever happens to one stage, the others' state stays
-true, and `resume` goes on from there.
+A stage starts when all it waits for have ended; the report of one is rendered while the next runs. It is
+*reused* when its key is known, *blocked* when a stage it reads from came to nothing or a gate forbids it, and
+otherwise run by the runner; then its outputs are checked and only after that does it count as done. Whatever
+happens to one stage, the others' state stays true, and `resume` goes on from there.
 """
 
 from __future__ import annotations
@@ -82,6 +82,9 @@ class Conductor:
         self._store = ResultStore(setup.project)
         self._stop = threading.Event()
         self._judgement: Judgement | None = None
+        # Reports are rendered one after the other beside the stages: nobody waits for one but the run's end.
+        self._publisher = ThreadPoolExecutor(1)
+        self._published: list[Future[None]] = []
 
     def conduct(self) -> None:
         """Run until every stage has ended, one way or another."""
@@ -90,6 +93,7 @@ class Conductor:
         with (
             _stopping_on_signals(self._stop),
             ThreadPoolExecutor(self._setup.params.pipeline.parallel_stages) as pool,
+            self._publisher,
         ):
             while pending or running:
                 for name in [name for name in pending if self._may_start(pending[name], pending, running)]:
@@ -98,6 +102,8 @@ class Conductor:
                 for future in done:
                     running.pop(future)
                     future.result()
+        for published in self._published:
+            published.result()
 
     @property
     def was_stopped(self) -> bool:
@@ -192,6 +198,8 @@ class Conductor:
         if result.run_id == self._state.folder.run_id:
             self._state.update_stage(stage.name, status="done", reason=reason)
             self._say(f"{stage.name}: kept - {reason}")
+            if not self._state.folder.report(stage.notebook).exists():
+                self._publish(stage)
             return
         self._store.link(result, self._state.folder)
         outputs = {
@@ -235,14 +243,17 @@ class Conductor:
             facts |= self._checked(stage, outcome)
         facts["exit_code"] = _exit_code(facts["status"], outcome)
         self._state.update_stage(stage.name, **facts)
-        publish_stage(stage, self._setup, self._state)
         if facts["status"] == "done":
             self._store.add(
                 stored_result(
                     stage, key, folder, self._setup.project, facts["outputs"], params=self._setup.params.name
                 )
             )
+        self._publish(stage)
         self._say(_describe(stage.name, facts))
+
+    def _publish(self, stage: Stage) -> None:
+        self._published.append(self._publisher.submit(publish_stage, stage, self._setup, self._state))
 
     def _checked(self, stage: Stage, outcome: Outcome) -> dict[str, Any]:
         try:

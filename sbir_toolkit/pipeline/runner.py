@@ -55,12 +55,6 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def open_nursery() -> Nursery:
-    """Start what the processes of a run's stages are forked from."""
-    # Frozen modules can't be debugged; ipykernel would say so in every log.
-    return Nursery({"PYDEVD_DISABLE_FILE_VALIDATION": "1", "MPLBACKEND": "Agg"})
-
-
 def run_notebook(stage: Stage, setup: Setup, run: RunFolder, nursery: Nursery, stop: Event) -> Outcome:
     """Execute a stage's notebook in a supervised child.
 

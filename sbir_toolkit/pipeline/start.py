@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.performance import calibrate
 from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, status_of
 from sbir_toolkit.pipeline.keys import stage_key
+from sbir_toolkit.pipeline.nursery import Nursery, open_nursery
 from sbir_toolkit.pipeline.plan import Plan, check_stage_names, make_plan
 from sbir_toolkit.pipeline.project import Project, input_paths
 from sbir_toolkit.pipeline.publish import publish_index, publish_run
@@ -30,7 +32,6 @@ from sbir_toolkit.pipeline.run import (
     owning,
     run_params,
 )
-from sbir_toolkit.pipeline.runner import open_nursery
 from sbir_toolkit.pipeline.setup import NO_FILE, Setup, make_setup
 from sbir_toolkit.pipeline.stages import Stage
 from sbir_toolkit.storage import append_line, read_json, read_lines
@@ -51,7 +52,13 @@ class RunResult:
 
 
 def run_pipeline(
-    project: Project, params: Params, *, order: Order | None = None, run_id: str | None = None, say: Say
+    project: Project,
+    params: Params,
+    *,
+    order: Order | None = None,
+    run_id: str | None = None,
+    nursery: Nursery | None = None,
+    say: Say,
 ) -> RunResult:
     """Run the pipeline, or find that an earlier run has all of it.
 
@@ -63,6 +70,8 @@ def run_pipeline(
         Stages to redo, stages to keep to, or everything afresh.
     run_id
         Id of the new run; None: the time and the parameters' name.
+    nursery
+        What the stages' processes are forked from, when it has been opened early; it stays open.
     say
         Receives one line for each thing that happens.
 
@@ -86,7 +95,7 @@ def run_pipeline(
     state.update(order={"redo": sorted(order.redo), "wanted": sorted(order.wanted) if order.wanted else None})
     say(f"run {state.folder.run_id}")
     with owning(state.folder):
-        _conduct(setup, state, order, say, _Clock(started, prepared_s))
+        _conduct(setup, state, order, say, _Clock(started, prepared_s), nursery=nursery)
     return RunResult(state.folder, state.record, is_new=True)
 
 
@@ -125,7 +134,9 @@ class _Clock:
     prepared_s: float
 
 
-def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Clock) -> None:
+def _conduct(
+    setup: Setup, state: RunState, order: Order, say: Say, clock: _Clock, *, nursery: Nursery | None = None
+) -> None:
     spent_s = _spent(state)
     state.update(
         status="running",
@@ -145,8 +156,8 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
     state.update(calibration_s=calibrate())
     started = {"at": time.time(), "kind": "run", "stage": "", "prepared_s": clock.prepared_s}
     append_line(state.folder.events, started)
-    with open_nursery() as nursery:
-        conductor = Conductor(setup, state, order, nursery, say)
+    with nullcontext(nursery) if nursery else open_nursery() as opened:
+        conductor = Conductor(setup, state, order, opened, say)
         conductor.conduct()
     state.update(
         status=status_of(state.record, was_stopped=conductor.was_stopped),
