@@ -28,9 +28,11 @@ from sbir_toolkit.storage import atomic_path, read_json, write_json
 
 # What kernels, notebooks and libraries import only when they first need it.
 _IMPORTED_LATE = (
+    "ipykernel.debugger",
     "ipykernel.ipkernel",
     "ipykernel.kernelapp",
     "matplotlib.backends.backend_agg",
+    "openpyxl",
     "pandera.backends.pandas.array",
     "pandera.backends.pandas.container",
     "pandera.backends.pandas.builtin_checks",
@@ -72,6 +74,7 @@ def warm_up() -> None:
     """Import what stages, their kernels and their notebooks need, for all that will be forked from here."""
     for module in _IMPORTED_LATE:
         importlib.import_module(module)
+    nbformat.validate(nbformat.v4.new_notebook())  # compiles the format's schema
     public = importlib.import_module(__name__.partition(".")[0])
     for name in public.__all__:
         getattr(public, name)

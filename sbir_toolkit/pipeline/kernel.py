@@ -110,6 +110,11 @@ class ForkedKernel(LocalProvisioner):
         self.pid = self.pgid = self.process.pid
         return self.connection_info
 
+    async def kill(self, restart: bool = False) -> None:
+        """End it, and see it gone: its client would look again only after a tenth of a second."""
+        await super().kill(restart)
+        self.process.wait()
+
 
 def make_manager(kernel: str, waiting: WaitingKernel) -> AsyncKernelManager:
     """Make the manager of a kernel, which starts the one that waits if that is the one that is wanted."""
@@ -135,6 +140,11 @@ def _become_kernel(order: str) -> None:
     os.chdir(told["folder"])
     from ipykernel.kernelapp import IPKernelApp
 
-    sys.argv = ["ipykernel_launcher", *told["arguments"]]
+    sys.argv = [
+        "ipykernel_launcher",
+        *told["arguments"],
+        f"--IPKernelApp.parent_handle={os.getppid()}",  # would be read from the environment on import
+        "--HistoryManager.enabled=False",  # what a run executes is no part of anybody's history of commands
+    ]
     IPKernelApp.launch_instance()
     sys.exit()

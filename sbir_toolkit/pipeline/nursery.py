@@ -150,8 +150,7 @@ class Nursery:
 
 def open_nursery() -> Nursery:
     """Start the warm process that a run's stages are forked from."""
-    # Frozen modules can't be debugged; ipykernel would say so in every log.
-    return Nursery({"PYDEVD_DISABLE_FILE_VALIDATION": "1", "MPLBACKEND": "Agg"})
+    return Nursery({"MPLBACKEND": "Agg"})
 
 
 def serve(control: socket.socket) -> str | None:
