@@ -88,7 +88,11 @@ def run_notebook(stage: Stage, setup: Setup, run: RunFolder, nursery: Nursery, s
     nursling = nursery.fork(job, _environment(stage, project, run), log)
     started = time.time()
     if not nursling.pid:
-        return Outcome("died", message="the process that stages are forked from was killed, or can't start")
+        job.unlink()
+        gone = "the process that stages are forked from was killed, or can't start"
+        return Outcome(
+            "died", message=gone, figures=_figures(started, TreeUsage(0, 0.0, 0, 0, 0), Ending(None), 0)
+        )
     child = _Child(nursling, TreeSampler(nursling.pid, params.performance.sample_interval_s).start())
     try:
         child.watch(stop, params.pipeline.stage_timeout_s, lambda seen: _write_sample(run, stage, seen))
@@ -97,23 +101,25 @@ def run_notebook(stage: Stage, setup: Setup, run: RunFolder, nursery: Nursery, s
     job.unlink()
     outcome = _judge(child, outcome_file, log, params)
     outcome_file.unlink(missing_ok=True)
-    last, ended = child.sampler.last_, child.ended
     return replace(
-        outcome,
-        figures={
-            "started": started,
-            "ended": time.time(),
-            "elapsed_s": time.time() - started,
-            "cpu_s": max(last.cpu_s, ended.user_s + ended.system_s),
-            "peak_bytes": child.sampler.peak_bytes_,
-            "read_bytes": last.read_bytes,
-            "written_bytes": last.written_bytes,
-            "user_s": ended.user_s,
-            "system_s": ended.system_s,
-            "minor_faults": ended.minor_faults,
-            "major_faults": ended.major_faults,
-        },
+        outcome, figures=_figures(started, child.sampler.last_, child.ended, child.sampler.peak_bytes_)
     )
+
+
+def _figures(started: float, last: TreeUsage, ended: Ending, peak_bytes: int) -> dict[str, Any]:
+    return {
+        "started": started,
+        "ended": time.time(),
+        "elapsed_s": time.time() - started,
+        "cpu_s": max(last.cpu_s, ended.user_s + ended.system_s),
+        "peak_bytes": peak_bytes,
+        "read_bytes": last.read_bytes,
+        "written_bytes": last.written_bytes,
+        "user_s": ended.user_s,
+        "system_s": ended.system_s,
+        "minor_faults": ended.minor_faults,
+        "major_faults": ended.major_faults,
+    }
 
 
 @dataclass
