@@ -7,7 +7,7 @@ PEERS := floor sql trigrams splink_recipe token_set
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection rules trials format lock lock-peers clean $(PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead rules trials format lock lock-peers clean $(PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ bench-causes: $(READY)  ## Inject causes of a slow-down for real and see whether
 
 bench-detection: $(READY)  ## Measure how often `bench` is wrong on this machine (takes an hour or two; goes on where it stopped)
 	$(BIN)/python -m benchmarks.detection $(BENCH)
+
+bench-overhead: $(READY)  ## Measure what the meter costs: the same work with it and without it, in turns
+	$(BIN)/python -m benchmarks.overhead $(BENCH)
 
 $(PEERS:%=peer-%): peer-%: .venv-peers/%/.ready
 

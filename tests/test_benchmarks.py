@@ -26,6 +26,7 @@ MODULES = [
     "benchmarks.compare_peers",
     "benchmarks.scaling",
     "benchmarks.detection",
+    "benchmarks.overhead",
 ]
 
 

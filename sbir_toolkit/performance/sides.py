@@ -110,7 +110,9 @@ def list_costs(repeats: Iterable[Repeat]) -> dict[Key, Logs]:
 def pick_keys(costs: Mapping[Key, Logs], *, least_s: float, least_share: float) -> list[Key]:
     """Name what is worth judging: stages, and phases that take long enough and enough of their stage."""
     kept = []
-    for stage, phase, measure in costs:
+    for (stage, phase, measure), logs in costs.items():
+        if not np.isfinite(logs).any():
+            continue
         lasted = _typical(costs[stage, phase, "time"])
         whole = _typical(costs[stage, "all", "time"])
         is_large = lasted >= max(least_s, least_share * whole)
