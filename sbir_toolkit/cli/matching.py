@@ -29,6 +29,11 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("run", help="a run's id, its folder, or latest")
     added.add_argument("award_id", help="an award's id, as in the table matches")
 
+    added = add_command(commands, "diff", diff)
+    added.add_argument("before", help="a run's id, its folder, or latest")
+    added.add_argument("after", help="a later run's id")
+    added.add_argument("--export", metavar="FILE", help="write all that differ as .parquet or .csv too")
+
     added = add_command(commands, "synth", synth)
     added.add_argument("out", help="the folder to write to")
     added.add_argument("--awards", type=int, required=True, metavar="N", help="award records")
@@ -58,6 +63,20 @@ def match(options: argparse.Namespace) -> int:
     )
     review = Path(options.review) if options.review else None
     print(match_awards(awards, recipients, out, params, project.store, review=review))
+    return 0
+
+
+def diff(options: argparse.Namespace) -> int:
+    """Say which awards changed recipient, decision or probability between two runs, and why."""
+    from sbir_toolkit.pipeline.difference import diff_runs
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+
+    project = find_project(options.outputs)
+    found = diff_runs(project, open_run(project, options.before), open_run(project, options.after))
+    print(found)
+    if options.export:
+        print(found.export(Path(options.export)))
     return 0
 
 

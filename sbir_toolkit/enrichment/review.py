@@ -35,6 +35,7 @@ _FOUND = {
     "duns": "Has the firm's DUNS.",
     "name_exact": "Has the same name.",
     "name_fuzzy": "Has another name.",
+    "sibling": "Is the recipient of another company of this name.",
 }
 # A cell of a spreadsheet holds 32,767 letters; a firm with more spellings than this is asked about in parts.
 MOST_SPELLINGS = 100

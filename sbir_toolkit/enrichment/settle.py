@@ -1,4 +1,4 @@
-"""Settling: laying over the matches what people decided.
+"""Settling: laying over the matches what companies of one name tell each other, and what people decided.
 
 It is done after the chunks are put together, so a decision never makes a committed chunk worthless. *same*
 and the id of another recipient put that recipient in place. After *different* the company is matched once
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.combine import MatchTables
 from sbir_toolkit.enrichment.overrides import Override, read_overrides
+from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.matching import RecipientIndex
 from sbir_toolkit.matching.exclusions import match_excluding
@@ -70,14 +71,14 @@ class _Ruling:
 def settle_overrides(
     path: Path | None, tables: MatchTables, index: RecipientIndex, params: Matching
 ) -> dict[str, int]:
-    """Lay what people decided over the matches, and list what became of each decision.
+    """Relate the companies, lay what people decided over the matches, and list what became of each decision.
 
     Parameters
     ----------
     path
         The overrides' file; None: nobody decided anything.
     tables
-        `companies` and `company_matches` are read; `company_matches`, when anything was decided, and
+        `companies` and `company_matches` are read; `company_matches`, when anything was told or decided, and
         `overrides` are written.
     index
         The recipients that were matched against.
@@ -94,6 +95,7 @@ def settle_overrides(
     InputError
         When the file can't be used or contradicts itself.
     """
+    relate_siblings(tables, index, params)
     with phase("overrides") as span:
         rulings = _find_recipients(read_overrides(path) if path else [], index)
         told = pd.DataFrame(columns=OVERRIDES.names)

@@ -74,6 +74,13 @@ class Candidates:
         """Pick pairs, in the order given."""
         return Candidates(*(getattr(self, part.name)[positions] for part in fields(self)))
 
+    def beside(self, other: Candidates) -> Candidates:
+        """Add other pairs, sorted by company again."""
+        both = Candidates(
+            *(np.concatenate([getattr(self, part.name), getattr(other, part.name)]) for part in fields(self))
+        )
+        return both.take(np.argsort(both.company, kind="stable"))
+
 
 def find_candidates(
     index: RecipientIndex,

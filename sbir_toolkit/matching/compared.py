@@ -20,6 +20,7 @@ from sbir_toolkit.matching.match import Matched
 from sbir_toolkit.matching.model import Matrix, make_terms, sum_groups, weigh
 from sbir_toolkit.matching.names import FORMS, Names, read_names
 from sbir_toolkit.matching.places import LEVELS, Places, read_places
+from sbir_toolkit.matching.siblings import Word
 from sbir_toolkit.matching.texts import Floats
 
 _IN_WORDS = {
@@ -66,16 +67,21 @@ class Scored:
     measures: dict[str, Floats]
     terms: Matrix
     differing: Floats
+    moves: Floats
+    sibling: Floats
+    word: Word
 
     @classmethod
-    def of_block(cls, frame: pd.DataFrame, block: Matched) -> Scored:
-        """Take what the matcher found out about a block of one company."""
-        found = block.pairs, block.measures, block.terms, block.differing
-        return cls(frame.iloc[0], _read(frame)[0], *found)
+    def of_block(cls, frame: pd.DataFrame, block: Matched, word: Word) -> Scored:
+        """Take what the matcher found out about a block of one company, of whom siblings said a word."""
+        found = block.pairs, block.measures, block.terms, block.differing, block.moves, block.sibling
+        return cls(frame.iloc[0], _read(frame)[0], *found, word)
 
     def side(self, index: RecipientIndex, at: int, probability: float) -> Side:
         """Explain the pair at a position."""
-        pieces, bits = sum_groups(self.terms[[at]], self.differing[[at]])
+        pieces, bits = sum_groups(
+            self.terms[[at]], self.differing[[at]], self.moves[[at]], self.sibling[[at]]
+        )
         values = self._values(index, at)
         return Side(
             row=int(self.pairs.row[at]),
@@ -110,10 +116,16 @@ class Scored:
                 f"{theirs}, {NEARNESS[pairs.level[at]]}" if is_known else theirs,
             ),
             "other identifier": (
-                _identifiers(company["uei"], company["duns"]),
+                f"{_identifiers(company['uei'], company['duns'])}{self._doubt()}",
                 _identifiers(shown["uei"], shown["duns"]),
             ),
+            "places of the name": ("in these awards", ""),
+            "same name elsewhere": (self.word.teller, shown["recipient_name"]),
         }
+
+    def _doubt(self) -> str:
+        word = self.word
+        return f"; {word.doubter}: {_identifiers(word.uei, word.duns)}" if word.doubter else ""
 
 
 def side_with(frame: pd.DataFrame, index: RecipientIndex, row: int) -> Side:
@@ -126,7 +138,8 @@ def side_with(frame: pd.DataFrame, index: RecipientIndex, row: int) -> Side:
     differing = weigh_differing(index, identity, pairs)
     if not len(pairs):
         return Side(row, np.nan, {})
-    scored = Scored(frame.iloc[0], names, pairs, measures, terms, differing)
+    nothing = np.zeros(len(pairs))
+    scored = Scored(frame.iloc[0], names, pairs, measures, terms, differing, nothing, nothing, Word())
     return scored.side(index, int(np.argmax(weigh(terms) + differing)), np.nan)
 
 

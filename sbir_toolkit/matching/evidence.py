@@ -132,7 +132,7 @@ def measure_pairs(index: RecipientIndex, names: Names, pairs: Candidates) -> dic
     ours_form, theirs_form = names.form[pairs.query], index["entry_form"][pairs.entry]
     both_known = (ours_form > 0) & (theirs_form > 0)
     result["form_agrees"] = (ours_form == theirs_form).astype(float)
-    result["form_conflicts"] = (both_known & ~_FORMS_MEET[ours_form, theirs_form]).astype(float)
+    result["form_conflicts"] = (both_known & ~FORMS_MEET[ours_form, theirs_form]).astype(float)
     result["is_alias"] = (names.is_alias[pairs.query] | index["entry_alias"][pairs.entry]).astype(float)
     result["level"] = pairs.level.astype(float)
     result["neighbours"] = _count_neighbours(index, pairs)
@@ -396,4 +396,5 @@ def _meeting_forms() -> Flags:
     return meets
 
 
-_FORMS_MEET = _meeting_forms()
+FORMS_MEET = _meeting_forms()
+"""Which legal forms are filed for one another, as a square of `names.FORMS`."""

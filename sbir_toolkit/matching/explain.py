@@ -30,6 +30,7 @@ from sbir_toolkit.matching.identifiers import look_up, read_identity
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.lookup import find_recipients
 from sbir_toolkit.matching.match import Matched, match_blocks, match_companies
+from sbir_toolkit.matching.siblings import Word
 from sbir_toolkit.matching.texts import Ints
 from sbir_toolkit.matching.waterfall import LEAST_BITS, ROLES, draw_html, draw_text
 from sbir_toolkit.params import Matching
@@ -103,6 +104,7 @@ def explain_match(
     index: RecipientIndex,
     params: Matching,
     decided: PersonsDecision | None = None,
+    word: Word | None = None,
 ) -> Explanation:
     """Explain what a company is matched to.
 
@@ -114,6 +116,8 @@ def explain_match(
     params : Matching
     decided : PersonsDecision, optional
         What a person decided about it.
+    word : Word, optional
+        What other companies of its name said of it.
 
     Returns
     -------
@@ -125,10 +129,14 @@ def explain_match(
     if len(refused):
         frame = leave_identifiers(frame, index, refused[None, :])
     masked = refused[None, :] if len(refused) else None
-    block = next(iter(match_blocks(frame, index, params, masked)))
-    result = match_companies(frame, index, params, masked).iloc[0]
-    sides = _find_sides(frame, block, result, index)
+    word = word or Word()
+    siblings = word.said(index)
+    block = next(iter(match_blocks(frame, index, params, masked, siblings)))
+    result = match_companies(frame, index, params, masked, siblings).iloc[0]
+    sides = _find_sides(Scored.of_block(frame, block, word), block, result, index)
     sentence = _sentence(result, sides, block, index, frame)
+    if result["tier"] == "sibling":
+        sentence = f"{sentence.removesuffix('.')}, as {word.teller} is it, a company of the same name."
     if decided is not None:
         accepted = _rows_of(index, (decided.accepted,) if decided.accepted else ())
         names = index.shown(accepted if len(accepted) else refused).column("recipient_name").to_pylist()
@@ -159,17 +167,14 @@ def _rows_of(index: RecipientIndex, recipient_ids: tuple[str, ...]) -> Ints:
     return np.array([found[one] for one in recipient_ids if one in found], np.int64)
 
 
-def _find_sides(
-    frame: pd.DataFrame, block: Matched, result: pd.Series[str], index: RecipientIndex
-) -> list[Side]:
+def _find_sides(scored: Scored, block: Matched, result: pd.Series[str], index: RecipientIndex) -> list[Side]:
     """Give the winner and the one that came second."""
     best, second = int(block.choice.best[0]), int(block.choice.runner_up[0])
     chances = [result["match_probability"], result["runner_up_probability"]]
     chance, chance_of_second = (0.0 if pd.isna(one) else float(one) for one in chances)
-    scored = Scored.of_block(frame, block)
     sides = [scored.side(index, best, chance)] if best >= 0 else []
     if block.hits.row[0] >= 0:
-        sides = [side_of_hit(frame, block.hits, index)]
+        sides = [side_of_hit(block.companies.to_pandas(), block.hits, index)]
         second = best if pd.notna(result["runner_up_id"]) else -1
     return sides + ([scored.side(index, second, chance_of_second)] if second >= 0 else [])
 

@@ -38,7 +38,8 @@ _PLACE = {
     "zip5": 0.5,
     "building": 1.0,
 }
-_DIFFERS = -3.0
+DIFFERS = -3.0
+"""What weighs, in natural-log units, against a recipient with another identifier than the company's."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,16 @@ def look_up(index: RecipientIndex, identity: Identity) -> tuple[Ints, Ints, Flag
 
 def weigh_differing(index: RecipientIndex, identity: Identity, pairs: Candidates) -> Floats:
     """Weigh, in natural-log units, that a candidate has another identifier; 0 where either has none."""
-    weight = np.zeros(len(pairs))
+    return np.where(differ(index, identity, pairs), DIFFERS, 0.0)
+
+
+def differ(index: RecipientIndex, identity: Identity, pairs: Candidates) -> Flags:
+    """Tell which pairs have different identifiers of one kind."""
+    differs = np.zeros(len(pairs), bool)
     for ours, theirs in ((identity.uei, index["row_uei"]), (identity.duns, index["row_duns"])):
         one, other = ours[pairs.company], theirs[pairs.row]
-        weight = np.where((one != 0) & (other != 0) & (one != other), _DIFFERS, weight)
-    return weight
+        differs |= (one != 0) & (other != 0) & (one != other)
+    return differs
 
 
 def _weigh(

@@ -4,7 +4,7 @@ The identifiers come first: who files a recipient's UEI or DUNS is that recipien
 both contradict. Whoever is left is looked for by name and place (`candidates`), the pairs found are
 compared (`evidence`) and weighed (`model`), and one recipient is accepted, one proposed for review, or none
 (`decide`). Each company's result depends on that company and the index alone, so any split into chunks
-gives the same rows.
+gives the same rows. What companies of one name tell of each other is added afterwards (`match_siblings`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sbir_toolkit.matching.candidates import Candidates, find_candidates
+from sbir_toolkit.matching.candidates import Candidates, find_candidates, pairs_with_rows
 from sbir_toolkit.matching.decide import Choice, choose, decide, same_firm
 from sbir_toolkit.matching.evidence import measure_pairs
 from sbir_toolkit.matching.identifiers import Hits, match_identifiers, read_identity, weigh_differing
@@ -26,6 +26,7 @@ from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.model import Matrix, best_of_each, compete, make_terms, sum_groups, weigh
 from sbir_toolkit.matching.names import read_names
 from sbir_toolkit.matching.places import LEVELS, read_places
+from sbir_toolkit.matching.siblings import NOBODY, Recognised, Siblings
 from sbir_toolkit.matching.texts import Flags, Floats, Ints
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
@@ -34,10 +35,15 @@ from sbir_toolkit.tables import COMPANIES, COMPANY_MATCHES
 _BLOCK = 8_192
 _UNPLACED = LEVELS.index("unknown")
 _OTHER_NAME = 0.2
+_LEAST_ODDS = 1e-6
 
 
 def match_companies(
-    companies: pd.DataFrame, index: RecipientIndex, params: Matching, masked: Ints | None = None
+    companies: pd.DataFrame,
+    index: RecipientIndex,
+    params: Matching,
+    masked: Ints | None = None,
+    siblings: Siblings | None = None,
 ) -> pd.DataFrame:
     """Find each company's recipient.
 
@@ -47,7 +53,7 @@ def match_companies(
         As the contract `companies` says.
     index : RecipientIndex
     params : Matching
-    masked : int64 array of shape (n, k), optional
+    masked, siblings : optional
         As for `match_blocks`.
 
     Returns
@@ -56,8 +62,37 @@ def match_companies(
         As the contract `company_matches` says, in the order of `companies`. What a company gets doesn't
         depend on the other ones.
     """
-    frames = [_result(block, index, params) for block in match_blocks(companies, index, params, masked)]
+    blocks = match_blocks(companies, index, params, masked, siblings)
+    frames = [_result(block, index, params) for block in blocks]
     return pd.concat(frames, ignore_index=True)[COMPANY_MATCHES.names]
+
+
+def match_siblings(
+    companies: pd.DataFrame, matches: pd.DataFrame, index: RecipientIndex, params: Matching
+) -> pd.DataFrame:
+    """Match anew the companies of whom others of their name say something else than was found.
+
+    Parameters
+    ----------
+    companies : pandas.DataFrame of shape (n, 10)
+        As the contract `companies` says: all of them, in any order.
+    matches : pandas.DataFrame of shape (n, 12)
+        What `match_companies` gave them.
+    index : RecipientIndex
+    params : Matching
+
+    Returns
+    -------
+    pandas.DataFrame of shape (m, 12)
+        As the contract `company_matches` says, of those companies only; its index says which.
+    """
+    table = COMPANIES.arrow(companies)
+    recognised = Recognised.among(table, matches, index)
+    open_ = recognised.open_companies(matches)
+    chosen = table.take(pa.array(open_))
+    siblings = recognised.siblings_of(chosen, index)
+    found = match_companies(companies.iloc[open_], index, params, siblings=siblings)
+    return found.set_axis(open_)
 
 
 @dataclass(frozen=True)
@@ -76,6 +111,13 @@ class Matched:
     terms : float64 array of shape (n, terms)
     differing : float64 array of shape (n,)
         What weighs against a pair whose identifiers differ.
+    moves : float64 array of shape (n,)
+        What weighs for a pair as near as that, by how many places the name has in the awards.
+    sibling : float64 array of shape (n,)
+        What weighs for a pair that a company of the same name is known to be.
+    told_by, doubted_by : object arrays of shape (n,)
+        The id of that company, and of one whose other identifier speaks against the pair, with the odds or
+        the chance that it is one firm with the company; or None.
     probability : float64 array of shape (n,)
     choice : Choice
         The best pair of each company and the next one.
@@ -87,12 +129,20 @@ class Matched:
     measures: dict[str, Floats]
     terms: Matrix
     differing: Floats
+    moves: Floats
+    sibling: Floats
+    told_by: npt.NDArray[np.object_]
+    doubted_by: npt.NDArray[np.object_]
     probability: Floats
     choice: Choice
 
 
 def match_blocks(
-    companies: pd.DataFrame, index: RecipientIndex, params: Matching, masked: Ints | None = None
+    companies: pd.DataFrame,
+    index: RecipientIndex,
+    params: Matching,
+    masked: Ints | None = None,
+    siblings: Siblings | None = None,
 ) -> Iterator[Matched]:
     """Match companies block by block and give everything that was found out.
 
@@ -105,6 +155,8 @@ def match_blocks(
     masked : int64 array of shape (n, k), optional
         For each company the rows of recipients to keep from it, with all other recipients of their firms; -1:
         none.
+    siblings : Siblings, optional
+        What others of their name say of the companies.
 
     Yields
     ------
@@ -114,11 +166,16 @@ def match_blocks(
     table = COMPANIES.arrow(companies)
     for low in range(0, max(table.num_rows, 1), _BLOCK):
         hidden = None if masked is None else masked[low : low + _BLOCK]
-        yield _match_block(table.slice(low, _BLOCK), index, params, hidden)
+        told = None if siblings is None else siblings.part(low, low + _BLOCK)
+        yield _match_block(table.slice(low, _BLOCK), index, params, hidden, told)
 
 
 def _match_block(
-    companies: pa.Table, index: RecipientIndex, params: Matching, masked: Ints | None
+    companies: pa.Table,
+    index: RecipientIndex,
+    params: Matching,
+    masked: Ints | None,
+    siblings: Siblings | None,
 ) -> Matched:
     with phase("normalise", rows=companies.num_rows):
         column = {name: companies.column(name).combine_chunks() for name in COMPANIES.names[:-1]}
@@ -132,6 +189,9 @@ def _match_block(
         masked = np.full((companies.num_rows, 0), -1) if masked is None else masked
         everywhere: Flags = np.any(masked >= 0, axis=1)
         pairs = find_candidates(index, names, places, wanted, params, everywhere=everywhere)
+        if siblings is not None:
+            named, _ = pairs_with_rows(index, names, places, siblings.company, siblings.row)
+            pairs = pairs.beside(named)
         if masked.size:
             is_hidden = np.zeros(len(pairs), bool)
             for rows in masked.T:
@@ -142,15 +202,30 @@ def _match_block(
         measures = measure_pairs(index, names, pairs)
         terms = make_terms(measures)
         differing = weigh_differing(index, identity, pairs)
-        score = weigh(terms) + differing
-        best = best_of_each(pairs.company, pairs.row, score)
-        pairs, terms, differing = pairs.take(best), terms[best], differing[best]
+        odds, told_by = np.zeros(len(pairs)), np.repeat(NOBODY, len(pairs))
+        doubted_by, moves = told_by, np.zeros(len(pairs))
+        if siblings is not None:
+            odds, told_by = siblings.tell(pairs)
+            doubt, doubted_by = siblings.weigh_strangers(index, pairs)
+            # An identifier that differs makes the sibling another firm, too.
+            odds = odds * np.exp(differing)
+            differing = np.minimum(differing, doubt)
+            moves = siblings.moves[pairs.company, pairs.level]
+        own = weigh(terms) + differing + moves
+        best = best_of_each(pairs.company, pairs.row, own)
+        pairs, terms, differing, own = pairs.take(best), terms[best], differing[best], own[best]
+        odds, told_by, doubted_by, moves = odds[best], told_by[best], doubted_by[best], moves[best]
         measures = {name: values[best] for name, values in measures.items()}
-        probability = compete(pairs.company, score[best])
-        probability = np.minimum(probability, _ceilings(pairs, measures, params))
+        # A sibling's word is one more way to be its recipient: odds add up where evidence multiplies.
+        sibling = np.logaddexp(own, np.log(np.maximum(odds, _LEAST_ODDS))) - own
+        sibling = np.where(odds > 0, sibling, 0.0)
+        probability = compete(pairs.company, own + sibling)
+        ceilings = np.maximum(_ceilings(pairs, measures, params), odds / (1 + odds))
+        probability = np.minimum(probability, ceilings)
     with phase("decide", rows=companies.num_rows):
         choice = choose(index, pairs, probability, companies.num_rows)
-    return Matched(companies, hits, pairs, measures, terms, differing, probability, choice)
+    said = moves, sibling, told_by, doubted_by
+    return Matched(companies, hits, pairs, measures, terms, differing, *said, probability, choice)
 
 
 def _ceilings(pairs: Candidates, measures: dict[str, Floats], params: Matching) -> Floats:
@@ -173,6 +248,9 @@ def _result(block: Matched, index: RecipientIndex, params: Matching) -> pd.DataF
     is_linked = decision != "reject"
     is_same_name = np.append(block.measures["same_name"], 0.0)[choice.best] > 0
     tier = np.where(is_same_name, "name_exact", "name_fuzzy")
+    # Who weighs more than name and place together is what found the recipient.
+    is_told = np.append(block.sibling, 0.0)[choice.best] > np.log(2)
+    tier = np.where(is_told, "sibling", tier)
     tier = np.where(by_id, np.where(hits.is_uei, "uei", "duns"), tier)
     linked = index.shown(np.where(is_linked, row, -1)).to_pandas()
     next_one = index.shown(next_row).to_pandas()
@@ -213,7 +291,8 @@ def _evidence(block: Matched) -> pa.Array:
     by_id = hits.row >= 0
     is_known = by_id | (best >= 0)
     terms = np.concatenate([block.terms, np.zeros((1, block.terms.shape[1]))])[best]
-    pieces, bits = sum_groups(terms, np.append(block.differing, 0.0)[best])
+    beside = [np.append(one, 0.0)[best] for one in (block.differing, block.moves, block.sibling)]
+    pieces, bits = sum_groups(terms, *beside)
     weights = dict(zip(pieces, np.where(by_id[:, None], 0.0, bits).T, strict=True))
     for piece, weight in (("name", hits.name), ("place", hits.place)):
         weights[piece] = np.where(by_id, weight / np.log(2), weights[piece])
@@ -221,6 +300,9 @@ def _evidence(block: Matched) -> pa.Array:
     named = {"uei": by_id & hits.is_uei, "duns": by_id & ~hits.is_uei}
     weights = {piece: np.where(is_named, identifier, 0.0) for piece, is_named in named.items()} | weights
     shown = [_as_member(piece, weight) for piece, weight in weights.items()]
+    for said, siblings in (("told by", block.told_by), ("doubted by", block.doubted_by)):
+        who = pa.array(np.concatenate([siblings, NOBODY])[np.where(by_id, -1, best)], pa.string())
+        shown.append(pc.binary_join_element_wise(f'"{said}":"', who, '"', ""))
     # Joining skips nulls, and whole rows of nothing but nulls: the bracket that opens is in every row.
     opened = pa.array(["{"] * len(best), pa.string())
     joined = pc.binary_join_element_wise(opened, *shown, ",", null_handling="skip")

@@ -203,7 +203,7 @@ def best_of_each(company: Ints, row: Ints, score: Floats) -> Ints:
     return kept
 
 
-def sum_groups(terms: Matrix, differing: Floats) -> tuple[list[str], Matrix]:
+def sum_groups(terms: Matrix, differing: Floats, moves: Floats, sibling: Floats) -> tuple[list[str], Matrix]:
     """Sum each pair's evidence under the words that people are shown.
 
     Parameters
@@ -211,6 +211,10 @@ def sum_groups(terms: Matrix, differing: Floats) -> tuple[list[str], Matrix]:
     terms : float64 array of shape (n, len(TERMS))
     differing : float64 array of shape (n,)
         What weighs against pairs whose identifiers differ, in natural-log units.
+    moves : float64 array of shape (n,)
+        What weighs for pairs as near as that, by how many places the company's name has, in such units.
+    sibling : float64 array of shape (n,)
+        What weighs for pairs that a company of the same name is known to be, in such units.
 
     Returns
     -------
@@ -222,4 +226,5 @@ def sum_groups(terms: Matrix, differing: Floats) -> tuple[list[str], Matrix]:
     pieces = list(dict.fromkeys(groups))
     weighted = terms * load_weights() / np.log(2)
     bits = [weighted[:, [one == piece for one in groups]].sum(axis=1) for piece in pieces]
-    return [*pieces, "other identifier"], np.stack([*bits, differing / np.log(2)], axis=1)
+    pieces += ["other identifier", "places of the name", "same name elsewhere"]
+    return pieces, np.stack([*bits, *(one / np.log(2) for one in (differing, moves, sibling))], axis=1)

@@ -1,15 +1,17 @@
 """Why awards have their recipients: the run's tables, the index they were matched against, the people.
 
 The explanation is worked out anew from the run's own tables, under the parameters it was told; what a person
-decided stands in the award's evidence.
+decided, and what other companies of the same name said, stands in the award's evidence.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -17,18 +19,30 @@ from sbir_toolkit.enrichment import prepare_index
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids
 from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.matching import Explanation, Explanations, PersonsDecision, explain_match, open_index
+from sbir_toolkit.matching.compared import place_in_words
+from sbir_toolkit.matching.siblings import Word, read_said
 from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
 
+TABLES = ("awards", "recipients", "matches", "companies")
+"""The names of the tables of `MatchedTables`, in order."""
+
 
 @dataclass(frozen=True)
 class MatchedTables:
-    """The tables that an explanation is made from; `matches` may not be there yet."""
+    """The tables that an explanation is made from; `matches` and `companies` may not be there yet."""
 
     awards: Path
     recipients: Path
     matches: Path
+    companies: Path
+
+
+class _Row(NamedTuple):
+    award_id: str
+    recipient_id: str | None
+    evidence: dict[str, Any]
 
 
 def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanation:
@@ -39,7 +53,7 @@ def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanatio
     ParameterError
         When the run has no such award.
     """
-    tables = MatchedTables(*(run.table(name) for name in ("awards", "recipients", "matches")))
+    tables = MatchedTables(*(run.table(name) for name in TABLES))
     if not tables.awards.exists() or not tables.recipients.exists():
         raise ParameterError(
             explain("this run has no matched awards", where=run.path, todo="run it to its end")
@@ -74,23 +88,62 @@ def explain_awards(
             )
         )
     index = open_index(prepare_index(tables.recipients, store, params))
-    decided = _read_decided(tables.matches, wanted)
+    rows = _read_evidence(tables.matches, wanted)
+    decided, words = _read_decided(rows), _read_words(rows, tables.companies)
     return Explanations(
-        tuple(explain_match(found.loc[one], index, params.matching, decided.get(one)) for one in wanted)
+        tuple(
+            explain_match(found.loc[one], index, params.matching, decided.get(one), words.get(one))
+            for one in wanted
+        )
     )
 
 
-def _read_decided(matches: Path, award_ids: list[str]) -> dict[str, PersonsDecision]:
-    """Find in the awards' evidence what people decided."""
+def _read_evidence(matches: Path, award_ids: list[str]) -> list[_Row]:
+    """Read the awards' evidence, with the recipient it speaks for; none where nothing is matched yet."""
     if not matches.exists():
-        return {}
+        return []
     columns = ["award_id", "recipient_id", "evidence"]
     rows = pq.read_table(matches, columns=columns, filters=[("award_id", "in", award_ids)]).to_pylist()
+    return [_Row(row["award_id"], row["recipient_id"], json.loads(row["evidence"] or "{}")) for row in rows]
+
+
+def _read_words(rows: list[_Row], companies: Path) -> dict[str, Word]:
+    """Find in the awards' evidence what companies of the same name said of theirs."""
+    said = {
+        row.award_id: {
+            kind: read_said(row.evidence[f"{kind} by"])
+            for kind in ("told", "doubted")
+            if f"{kind} by" in row.evidence
+        }
+        for row in rows
+    }
+    wanted = sorted({company_id for one in said.values() for company_id, _ in one.values()})
+    if not companies.exists():
+        return {}
+    chosen = pq.read_table(companies, filters=[("company_id", "in", wanted)]).to_pylist()
+    known = {one["company_id"]: one for one in chosen}
+    words = {}
+    for row in rows:
+        # In the evidence all weights are bits.
+        word = Word(moves=row.evidence.get("places of the name", 0.0) * math.log(2))
+        for kind, (company_id, number) in said[row.award_id].items():
+            one = known[company_id]
+            shown = f"{one['company']} ({place_in_words(one['city'], one['state'], one['zip5'])})"
+            if kind == "told" and row.recipient_id:
+                word = replace(word, teller=shown, recipient_id=row.recipient_id, odds=number)
+            elif kind == "doubted":
+                word = replace(word, doubter=shown, uei=one["uei"], duns=one["duns"], share=number)
+        words[row.award_id] = word
+    return words
+
+
+def _read_decided(rows: list[_Row]) -> dict[str, PersonsDecision]:
+    """Find in the awards' evidence what people decided."""
     decided = {}
     for row in rows:
-        evidence = json.loads(row["evidence"] or "{}")
+        evidence = row.evidence
         if "override" in evidence:
             refused = tuple(evidence["not"].split("; ")) if "not" in evidence else ()
-            accepted = None if refused else row["recipient_id"]
-            decided[row["award_id"]] = PersonsDecision(evidence["who"], evidence["why"], accepted, refused)
+            accepted = None if refused else row.recipient_id
+            decided[row.award_id] = PersonsDecision(evidence["who"], evidence["why"], accepted, refused)
     return decided

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sbir_toolkit.tables.contract import Column, Table, text
 from sbir_toolkit.tables.inputs import AWARDS
 
-TIERS = ("override", "uei", "duns", "name_exact", "name_fuzzy")
+TIERS = ("override", "uei", "duns", "name_exact", "name_fuzzy", "sibling")
 DECISIONS = ("accept", "review", "reject")
 VERDICTS = ("pass", "warn", "fail", "unknown")
 
@@ -31,7 +31,7 @@ _MATCH = (
     text("recipient_id", "The accepted or proposed recipient; null when rejected"),
     text("recipient_uei", "Its UEI"),
     text("recipient_name", "Its legal name"),
-    text("tier", "What found it; override: a person decided", values=TIERS),
+    text("tier", "What found it; sibling: a company of the same name; override: a person", values=TIERS),
     Column(
         "match_probability",
         "float64",
@@ -41,7 +41,7 @@ _MATCH = (
     ),
     Column("margin", "float64", "Probability of the best minus that of the runner-up", low=0, high=1),
     text("decision", "accept, review or reject", required=True, values=DECISIONS),
-    text("evidence", "Each piece of evidence and its weight in bits, and who overrode it and why, as JSON"),
+    text("evidence", "Each piece of evidence and its weight in bits, and who overrode or told it, as JSON"),
 )
 COMPANY_MATCHES = Table(
     "company_matches",

@@ -124,6 +124,19 @@ def test_recipients_that_look_alike_are_unlinkable(make_index: Make) -> None:
     assert value(measure(companies_known(5), make_index(RECIPIENTS_MADE[:40])), "unlinkable_share") < 0.1
 
 
+def test_a_company_whose_siblings_keep_their_identifiers_is_told_by_them(index: RecipientIndex) -> None:
+    """Hidden one at a time, a new name is found by its other award; hidden all, it isn't."""
+    home = companies_known(40)
+    home["company"] = [f"Kestrel{at:03d}" for at in range(40)]
+    again = home.assign(company_id=[f"again-{at}" for at in range(40)], address1="5 Other Street")
+    both = pd.concat([home, again], ignore_index=True)
+    report = measure(both, index)
+    assert value(report, "hidden_identifier_recall") < 0.2
+    assert value(report, "sibling_recall") > 0.9
+    lone = companies_known(20, first=100, duns=None)
+    assert value(measure(pd.concat([both, lone], ignore_index=True), index), "sibling_share") == 0.0
+
+
 @pytest.fixture(scope="module")
 def two_ages(index: RecipientIndex) -> AccuracyReport:
     """Measure companies of two ages: the old ones misspelt beyond recognition, few with an identifier."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sbir_toolkit.matching.accuracy.decoys import invent_companies, move_companies, recipients_as_companies
-from sbir_toolkit.matching.accuracy.estimates import Estimates, add_hidden
+from sbir_toolkit.matching.accuracy.estimates import Estimates, add_hidden, add_precision_and_recall
 from sbir_toolkit.matching.accuracy.implied import add_implied
 from sbir_toolkit.matching.accuracy.labels import add_labelled, read_labels
 from sbir_toolkit.matching.accuracy.reliability import add_calibration_error, reliability_curve
@@ -15,10 +15,17 @@ from sbir_toolkit.matching.accuracy.routes import add_routes, follow_routes, rou
 from sbir_toolkit.matching.accuracy.sample import Sample, draw_sample
 from sbir_toolkit.matching.accuracy.thresholds import threshold_table
 from sbir_toolkit.matching.accuracy.trials import try_companies
-from sbir_toolkit.matching.accuracy.years import add_reweighted, year_strata
+from sbir_toolkit.matching.accuracy.years import (
+    add_by_years,
+    add_reweighted,
+    sibling_strata,
+    year_strata,
+)
 from sbir_toolkit.matching.index import RecipientIndex
+from sbir_toolkit.matching.siblings import Recognised
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Accuracy, Matching
+from sbir_toolkit.tables import COMPANIES
 
 # Nothing that these tiers found was found by name.
 _OTHERWISE = ("override", "uei", "duns")
@@ -30,6 +37,8 @@ _DECOY = "invented names at real places: every link is false"
 _MOVED = "known companies at the place of another one, in another state; linked to their own recipient"
 _MOVED_ELSE = "known companies at the place of another one, in another state; linked to somebody else"
 _ITSELF = "recipients searched for by their own name, city, state and ZIP, and not accepted for themselves"
+_TOLD = "companies without an identifier's hit that have a sibling: one of the same name that was recognised"
+_SIBLING = "the identifier of one company blanked at a time, found by name, place and what its siblings tell"
 _DOUBTED = "identifiers that are a recipient's whose name and city both differ; these companies aren't tried"
 
 
@@ -69,6 +78,8 @@ def measure_accuracy(
     with phase("accuracy_sample", rows=len(companies)):
         sample = draw_sample(companies, index, accuracy)
     trials = _try_all(sample, companies, index, matching, accuracy)
+    recognised = Recognised.among(COMPANIES.arrow(companies), company_matches, index)
+    trials["sibling"] = _try_siblings(sample, recognised, index, matching)
     known = {kind: trials[kind] for kind in ("hidden", "removed", "decoy")}
     hidden, removed = trials["hidden"], trials["removed"]
     judged = pd.concat([hidden, removed[::_REMOVED_EVERY]])
@@ -78,8 +89,16 @@ def measure_accuracy(
         estimates = Estimates(confidence)
         add_hidden(estimates, hidden)
         wanted = pd.Index(by_name["company_id"]).get_indexer(companies["company_id"]) >= 0
-        older = pd.concat([hidden, trials["older"]])
-        add_reweighted(estimates, older, year_strata(companies.loc[wanted, "last_award_year"]))
+        years = year_strata(companies.loc[wanted, "last_award_year"])
+        older = pd.concat([hidden, trials["older"]], ignore_index=True)
+        add_by_years(estimates, older, years)
+        table = COMPANIES.arrow(companies[wanted])
+        is_told = recognised.tells_of(table)
+        estimates.add_share("sibling_share", pd.Series(is_told), method=_TOLD)
+        add_precision_and_recall(estimates, "sibling", trials["sibling"], method=_SIBLING)
+        both = pd.concat([older, trials["sibling"]], ignore_index=True)
+        strata = sibling_strata(both["years"].to_numpy(str), (both["kind"] == "sibling").to_numpy())
+        add_reweighted(estimates, both, strata, sibling_strata(years, is_told))
         _add_false_links(estimates, trials)
         looked_at = pd.Series(np.arange(sample.hits) < sample.doubted)
         estimates.add_share("identifier_doubted_share", looked_at, method=_DOUBTED)
@@ -120,6 +139,17 @@ def _try_all(
         trials = {kind: try_companies(kind, *both, index, matching) for kind, both in told.items()}
         trials["removed"] = try_companies("removed", known, truth, index, matching, masked=truth[:, None])
     return trials
+
+
+def _try_siblings(
+    sample: Sample, recognised: Recognised, index: RecipientIndex, matching: Matching
+) -> pd.DataFrame:
+    """Hide the identifier of one company at a time, while its siblings keep theirs; those that have any."""
+    at = np.flatnonzero(recognised.tells_of(COMPANIES.arrow(sample.companies)))
+    companies, truth = sample.companies.iloc[at], sample.truth[at]
+    with phase("accuracy_siblings", rows=len(at)):
+        siblings = recognised.siblings_of(COMPANIES.arrow(companies), index)
+        return try_companies("sibling", companies, truth, index, matching, siblings=siblings)
 
 
 def _add_false_links(estimates: Estimates, trials: dict[str, pd.DataFrame]) -> None:

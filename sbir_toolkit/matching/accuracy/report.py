@@ -11,9 +11,10 @@ import pandas as pd
 
 _SENTENCES = {
     "hidden_identifier_precision": "Accepted links that are right, where the identifier was hidden",
-    "reweighted_precision": "The same, weighted to the years of companies without an identifier",
+    "reweighted_precision": "The same, weighted to the years and siblings of companies without an identifier",
     "hidden_identifier_recall": "Companies with a recipient that are linked to it",
-    "reweighted_recall": "The same, weighted to the years of companies without an identifier",
+    "reweighted_recall": "The same, weighted to the years and siblings of companies without an identifier",
+    "sibling_recall": "The same where an award of the same name keeps its identifier",
     "removed_truth_link_share": "Companies without a recipient that are linked to somebody",
 }
 
@@ -34,8 +35,8 @@ class AccuracyReport:
         Columns predicted, observed, n, low, high: for companies whose best candidate got about the same
         probability, its mean, and the share of them that was right.
     cases : pandas.DataFrame
-        Every trial: kind (hidden, older, removed, decoy, moved, itself), company_id, company, city, state,
-        truth_id, truth_name, recipient_id, recipient_name, match_probability, runner_up_probability,
+        Every trial: kind (hidden, older, sibling, removed, decoy, moved, itself), company_id, company, city,
+        state, truth_id, truth_name, recipient_id, recipient_name, match_probability, runner_up_probability,
         decision, is_right, spelling, place, years.
     """
 

@@ -12,6 +12,7 @@ from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.match import match_blocks
 from sbir_toolkit.matching.names import read_names
 from sbir_toolkit.matching.places import LEVELS, place_level, read_places
+from sbir_toolkit.matching.siblings import Siblings
 from sbir_toolkit.matching.texts import Ints
 from sbir_toolkit.params import Matching
 
@@ -26,6 +27,7 @@ def try_companies(
     matching: Matching,
     *,
     masked: Ints | None = None,
+    siblings: Siblings | None = None,
 ) -> pd.DataFrame:
     """Match companies and say whether what was found is right.
 
@@ -41,6 +43,8 @@ def try_companies(
     matching : Matching
     masked : int64 array, optional
         Rows of recipients to keep from the companies; see `match_blocks`.
+    siblings : Siblings, optional
+        What others of their name say of the companies; see `match_blocks`.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def try_companies(
         As `AccuracyReport.cases` says, a row for each company.
     """
     frames, low = [], 0
-    for block in match_blocks(companies, index, matching, masked):
+    for block in match_blocks(companies, index, matching, masked, siblings):
         count = block.companies.num_rows
         right, choice = truth[low : low + count], block.choice
         low += count

@@ -5,6 +5,10 @@ whose identifier can be hidden are younger than those that have to be matched by
 places are closer to what the recipients' list holds today. Each trial is therefore given the weight that its
 years have among the companies to be matched by name. Years of which no trial is left stay out, and the share
 of companies that the estimate speaks for (`reweighted_coverage`) says so.
+
+The companies that have a recognised sibling (see `siblings`) are told by it, the others aren't. So each kind
+is stood for by trials of its own: companies that lost their identifier while their siblings kept theirs, and
+companies as alone as if their whole firm had none.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from sbir_toolkit.matching.accuracy.estimates import SAID_BY_IDENTIFIER, Estimates, add_precision_and_recall
-from sbir_toolkit.matching.texts import Floats
+from sbir_toolkit.matching.texts import Flags, Floats
 
 _WIDTH = 5
 _UNKNOWN = "unknown"
@@ -36,27 +40,40 @@ def year_strata(last_award_year: pd.Series) -> npt.NDArray[np.str_]:
     )
 
 
-def add_reweighted(estimates: Estimates, trials: pd.DataFrame, wanted: npt.NDArray[np.str_]) -> None:
-    """Add the estimates reweighted to the years of companies that must be matched by name, and by years.
+def sibling_strata(years: npt.NDArray[np.str_], is_told: Flags) -> npt.NDArray[np.str_]:
+    """Part years into companies that have a recognised sibling, and those that haven't."""
+    return np.char.add(years, np.where(is_told, " told", " alone"))
+
+
+def add_reweighted(
+    estimates: Estimates,
+    trials: pd.DataFrame,
+    strata: npt.NDArray[np.str_],
+    wanted: npt.NDArray[np.str_],
+) -> None:
+    """Add the estimates reweighted to the companies that must be matched by name.
 
     Parameters
     ----------
     estimates : Estimates
-    trials : pandas.DataFrame
+    trials : pandas.DataFrame of shape (n, k)
         All trials with hidden identifiers, those added for older years too.
+    strata : str array of shape (n,)
+        The stratum of each.
     wanted : str array of shape (companies,)
         The stratum of each company that must be matched by name.
     """
     share = pd.Series(wanted, dtype="str").value_counts(normalize=True)
-    tried = trials["years"].value_counts(normalize=True)
+    tried = pd.Series(strata, dtype="str").value_counts(normalize=True)
     ratio = share.reindex(tried.index).fillna(0) / tried
-    weights: Floats = np.asarray(trials["years"].map(ratio), np.float64)
+    weights: Floats = np.asarray(pd.Series(strata, dtype="str").map(ratio), np.float64)
     add_precision_and_recall(
         estimates,
         "reweighted",
         trials,
         weights=weights,
-        method=f"{SAID_BY_IDENTIFIER}; weighted to the award years of companies without an identifier's hit",
+        method=f"{SAID_BY_IDENTIFIER}; weighted to the award years of companies without an identifier's hit, "
+        "with and without a sibling that tells",
     )
     covered = int(np.isin(wanted, tried.index.to_numpy(str)).sum())
     estimates.add(
@@ -66,6 +83,10 @@ def add_reweighted(estimates: Estimates, trials: pd.DataFrame, wanted: npt.NDArr
         method="companies without an identifier's hit whose award years have trials, counted; "
         "nothing is known of the others",
     )
-    for years in sorted({*share.index, *tried.index}):
+
+
+def add_by_years(estimates: Estimates, trials: pd.DataFrame, wanted: npt.NDArray[np.str_]) -> None:
+    """Add precision and recall of the trials of each stratum of years, also of those wanted and not tried."""
+    for years in sorted({*wanted.tolist(), *trials["years"]}):
         part = trials[trials["years"] == years]
         add_precision_and_recall(estimates, "hidden_identifier", part, part_name=f"years={years}")

@@ -40,6 +40,7 @@ _TIER_NAMES = {
     "duns": "same DUNS",
     "name_exact": "same name",
     "name_fuzzy": "similar name",
+    "sibling": "known from another award",
     "none": "no recipient",
 }
 _DECISION_NAMES = {"accept": "accepted", "review": "for review", "reject": "rejected"}

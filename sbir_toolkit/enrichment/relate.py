@@ -1,0 +1,51 @@
+"""Relating: companies of one name help each other, once each has been matched by itself.
+
+It is done over all companies, after the chunks are put together: what a committed chunk holds depends on its
+own companies alone, so a refreshed file makes no chunk worthless, and the result is the same however the
+companies were cut. People decide after it (see `settle`), and have the last word.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sbir_toolkit.enrichment.combine import MatchTables
+from sbir_toolkit.matching import RecipientIndex
+from sbir_toolkit.matching.match import match_siblings
+from sbir_toolkit.meter import phase
+from sbir_toolkit.params import Matching
+from sbir_toolkit.storage import write_parquet
+from sbir_toolkit.tables import COMPANY_MATCHES
+
+
+def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching) -> int:
+    """Match anew the companies of whom others of their name say something else than was found.
+
+    Parameters
+    ----------
+    tables
+        `companies` and `company_matches` are read; `company_matches` is written where anything changed.
+    index
+        The recipients that were matched against.
+    params
+        The parameters of the matching.
+
+    Returns
+    -------
+    int
+        How many companies were matched anew.
+    """
+    with phase("siblings") as span:
+        matches = pq.read_table(tables.company_matches)
+        again = match_siblings(
+            pq.read_table(tables.companies).to_pandas(), matches.to_pandas(), index, params
+        )
+        if len(again):
+            both = pa.concat_tables([matches, COMPANY_MATCHES.arrow(again)])
+            rows = np.arange(matches.num_rows)
+            rows[again.index] = matches.num_rows + np.arange(len(again))
+            write_parquet(tables.company_matches, both.take(pa.array(rows)))
+        span.rows = len(again)
+    return len(again)
