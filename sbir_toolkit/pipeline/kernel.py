@@ -134,7 +134,6 @@ def _become_kernel(order: str) -> None:
         os._exit(0)
     told = json.loads(order)
     os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(told["environment"])
     os.chdir(told["folder"])

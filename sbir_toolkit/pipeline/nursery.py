@@ -145,6 +145,7 @@ class Nursery:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env=self._environment,
+                process_group=0,  # Ctrl-C is for the runner to answer
             )
 
 
@@ -210,7 +211,6 @@ def _wake_when_children_end() -> tuple[socket.socket, socket.socket]:
     woken.setblocking(False)
     wake.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner to answer
     signal.set_wakeup_fd(wake.fileno())
     return woken, wake
 
