@@ -8,9 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sbir_toolkit.errors import ContractError
 from sbir_toolkit.tables import RECOMMENDATIONS, TABLES
+from sbir_toolkit.tables.uniqueness import are_distinct, mix_texts
 
 
 @pytest.fixture
@@ -83,3 +86,14 @@ def test_an_empty_table_keeps_every_contract(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.parquet"
     pq.write_table(TABLES[name].arrow_schema.empty_table(), path)
     assert TABLES[name].check_file(path) == 0
+
+
+@given(st.lists(st.lists(st.text("ab\u00e9", min_size=1, max_size=3), max_size=6), min_size=1, max_size=4))
+def test_mixes_tell_texts_apart_exactly(texts: list[list[str]]) -> None:
+    """Whatever the chunks and slices, distinct mixes mean distinct texts, and repeated texts are seen."""
+    chunks = [pa.array(["cut off", *part], pa.string()).slice(1) for part in texts]
+    whole = [text for part in texts for text in part]
+    parts = [mix_texts(pa.chunked_array([chunk], pa.string())) for chunk in chunks if len(chunk)]
+    same_length = all(len({len(text.encode()) for text in part}) == 1 for part in texts if part)
+    assert all(part is not None for part in parts) == same_length
+    assert are_distinct(parts) == (same_length and len(set(whole)) == len(whole))

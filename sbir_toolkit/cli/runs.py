@@ -54,30 +54,33 @@ def run(options: argparse.Namespace) -> int:
     """Run the pipeline."""
     from sbir_toolkit.memory import economise
     from sbir_toolkit.params import load_params
+    from sbir_toolkit.pipeline.nursery import open_nursery
     from sbir_toolkit.pipeline.project import find_params_file, find_project
 
     project = find_project(options.outputs)
     params = load_params(find_params_file(project, options.params), options.set)
     economise(params.limits.memory_mb)
-    from sbir_toolkit.pipeline.conduct import Order
-    from sbir_toolkit.pipeline.stages import load_pipeline
-    from sbir_toolkit.pipeline.start import run_pipeline
+    with open_nursery(params.limits.memory_mb) as nursery:  # it warms up while the rest is imported
+        from sbir_toolkit.pipeline.conduct import Order
+        from sbir_toolkit.pipeline.stages import load_pipeline
+        from sbir_toolkit.pipeline.start import run_pipeline
 
-    redo: frozenset[str] = frozenset()
-    if options.start:
-        pipeline = load_pipeline(project.declaration, params)
-        redo = frozenset([options.start, *pipeline.dependants(pipeline[options.start].name)])
-    wanted = frozenset(options.only) if options.only else None
-    order = Order(redo=redo, wanted=wanted, is_fresh=options.fresh)
-    with Display() as display:
-        result = run_pipeline(
-            project,
-            params,
-            order=order,
-            run_id=options.run_id,
-            say=display.say,
-            on_start=lambda folder: _follow(display, folder),
-        )
+        redo: frozenset[str] = frozenset()
+        if options.start:
+            pipeline = load_pipeline(project.declaration, params)
+            redo = frozenset([options.start, *pipeline.dependants(pipeline[options.start].name)])
+        wanted = frozenset(options.only) if options.only else None
+        order = Order(redo=redo, wanted=wanted, is_fresh=options.fresh)
+        with Display() as display:
+            result = run_pipeline(
+                project,
+                params,
+                order=order,
+                run_id=options.run_id,
+                nursery=nursery,
+                say=display.say,
+                on_start=lambda folder: _follow(display, folder),
+            )
     return _tell(result)
 
 

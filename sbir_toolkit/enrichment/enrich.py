@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 
@@ -206,7 +207,7 @@ def prepare_index(
     """
     key = digest_value(
         {
-            "recipients": digest_file(recipients) if isinstance(recipients, Path) else content,
+            "recipients": _digest(recipients) if isinstance(recipients, Path) else content,
             "max_word_postings": params.matching.max_word_postings,
             "code": code_digest("matching"),
             "libraries": library_versions(DECIDING_LIBRARIES),
@@ -218,6 +219,17 @@ def prepare_index(
             build_index(recipients, folder, params.matching, memory_mb=params.limits.memory_mb)
     open_index(folder)
     return folder
+
+
+def _digest(path: Path) -> str:
+    found = path.stat()
+    return _digest_once(path, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=4)
+def _digest_once(path: Path, stamp: tuple[int, int, int]) -> str:
+    # A notebook asks for the same index several times; the stamp is here to tell another file of that name.
+    return digest_file(path)
 
 
 def _depends_on(index: Path, params: Params) -> dict[str, str]:

@@ -2,24 +2,19 @@
 
 It runs in a process of its own, so that the pipeline can measure it, stop it, and survive it. When a kernel
 is killed, papermill marks the killed cell and all the cells after it "completed"; the child takes that back,
-and notes the signal that the kernel died of. It dies with the process that started it, and its kernel with
-it, so an interrupted run leaves nothing behind that still writes.
+and notes the signal that the kernel died of.
 
 It is started through `sbir_toolkit.pipeline.entry`.
 """
 
 from __future__ import annotations
 
-import ctypes
+import importlib
 import logging
-import os
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
@@ -27,10 +22,24 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import execute_notebook
 
+from sbir_toolkit.pipeline.kernel import WaitingKernel, make_manager
 from sbir_toolkit.pipeline.runner import describe_exit
 from sbir_toolkit.storage import atomic_path, read_json, write_json
 
-_DIE_WITH_PARENT = 1
+# What kernels, notebooks and libraries import only when they first need it.
+_IMPORTED_LATE = (
+    "ipykernel.debugger",
+    "ipykernel.ipkernel",
+    "ipykernel.kernelapp",
+    "matplotlib.backends.backend_agg",
+    "openpyxl",
+    "pandera.backends.pandas.array",
+    "pandera.backends.pandas.container",
+    "pandera.backends.pandas.builtin_checks",
+    "pyarrow.dataset",
+    "sqlalchemy.dialects.sqlite",
+    "sqlite3",
+)
 
 
 class KernelDiedError(Exception):
@@ -47,7 +56,7 @@ class SupervisedEngine(NBClientEngine):
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
         """Execute the notebook; raises `KernelDiedError` when its kernel dies."""
-        manager = AsyncKernelManager(kernel_name=kernel_name)
+        manager = make_manager(kernel_name, options["waiting"])
         client = PapermillNotebookClient(
             nb_man, km=manager, timeout=None, startup_timeout=options.get("start_timeout", 60)
         )
@@ -61,29 +70,29 @@ class SupervisedEngine(NBClientEngine):
                 run_sync(manager.shutdown_kernel)(now=True)
 
 
-def execute_job(job_file: str) -> int:
-    """Do the job described in a JSON file and write the outcome beside it."""
-    die_with_parent()
+def warm_up() -> None:
+    """Import what stages, their kernels and their notebooks need, for all that will be forked from here."""
+    for module in _IMPORTED_LATE:
+        importlib.import_module(module)
+    nbformat.validate(nbformat.v4.new_notebook())  # compiles the format's schema
+    public = importlib.import_module(__name__.partition(".")[0])
+    for name in public.__all__:
+        getattr(public, name)
+
+
+def execute_job(job_file: str, waiting: WaitingKernel) -> int:
+    """Do the job described in a JSON file, on the kernel that waits, and write the outcome beside it."""
     logging.getLogger("papermill").setLevel(logging.ERROR)
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)
     job = read_json(Path(job_file))
     papermill_engines.register("supervised", SupervisedEngine)
     notebook = Path(job["output"])
-    outcome = _execute(job, notebook)
+    outcome = _execute(job, notebook, waiting)
     write_json(Path(job["outcome"]), outcome)
     return 0 if outcome["status"] == "done" else 1
 
 
-def die_with_parent() -> None:
-    """Ask the system to kill this process when its parent dies (Linux); elsewhere nothing happens."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None, use_errno=True).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _execute(job: dict[str, Any], notebook: Path) -> dict[str, Any]:
+def _execute(job: dict[str, Any], notebook: Path, waiting: WaitingKernel) -> dict[str, Any]:
     notebook.parent.mkdir(parents=True, exist_ok=True)
     working = notebook.with_name(f".{notebook.name}")
     outcome: dict[str, Any] = {"status": "done"}
@@ -93,6 +102,7 @@ def _execute(job: dict[str, Any], notebook: Path) -> dict[str, Any]:
             str(working),
             parameters=job["parameters"],
             engine_name="supervised",
+            waiting=waiting,
             kernel_name=job["kernel"],
             cwd=job["cwd"],
             progress_bar=False,

@@ -1,9 +1,9 @@
 """Conducting a run: stages in their order, side by side where they may, stopped where they must.
 
-A stage starts when all it waits for have ended. It is *reused* when its key is known, *blocked* when a stage
-it reads from came to nothing or a gate forbids it, and otherwise run by the runner; then its outputs are
-checked and only after that does it count as done. Whatever happens to one stage, the others' state stays
-true, and `resume` goes on from there.
+A stage starts when all it waits for have ended; the report of one is rendered while the next runs. It is
+*reused* when its key is known, *blocked* when a stage it reads from came to nothing or a gate forbids it, and
+otherwise run by the runner; then its outputs are checked and only after that does it count as done. Whatever
+happens to one stage, the others' state stays true, and `resume` goes on from there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sbir_toolkit.errors import ContractError, GateError, StageError
 from sbir_toolkit.pipeline.certificate import check_outputs
 from sbir_toolkit.pipeline.gates import Hindrance, Judgement, judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
+from sbir_toolkit.pipeline.nursery import Nursery
 from sbir_toolkit.pipeline.plan import plan_stage
 from sbir_toolkit.pipeline.publish import publish_stage
 from sbir_toolkit.pipeline.run import ENDED_WELL, RunState
@@ -65,19 +66,25 @@ class Conductor:
         The run's record, kept up to date.
     order
         What else was asked for.
+    nursery
+        Forks the stages' processes.
     say
         Receives one line for each thing that happens.
     """
 
-    def __init__(self, setup: Setup, state: RunState, order: Order, say: Say) -> None:
+    def __init__(self, setup: Setup, state: RunState, order: Order, nursery: Nursery, say: Say) -> None:
         self._setup = setup
         self._pipeline = setup.pipeline
         self._state = state
         self._order = order
+        self._nursery = nursery
         self._say = say
         self._store = ResultStore(setup.project)
         self._stop = threading.Event()
         self._judgement: Judgement | None = None
+        # Reports are rendered one after the other beside the stages: nobody waits for one but the run's end.
+        self._publisher = ThreadPoolExecutor(1)
+        self._published: list[Future[None]] = []
 
     def conduct(self) -> None:
         """Run until every stage has ended, one way or another."""
@@ -86,6 +93,7 @@ class Conductor:
         with (
             _stopping_on_signals(self._stop),
             ThreadPoolExecutor(self._setup.params.pipeline.parallel_stages) as pool,
+            self._publisher,
         ):
             while pending or running:
                 for name in [name for name in pending if self._may_start(pending[name], pending, running)]:
@@ -94,6 +102,8 @@ class Conductor:
                 for future in done:
                     running.pop(future)
                     future.result()
+        for published in self._published:
+            published.result()
 
     @property
     def was_stopped(self) -> bool:
@@ -188,6 +198,8 @@ class Conductor:
         if result.run_id == self._state.folder.run_id:
             self._state.update_stage(stage.name, status="done", reason=reason)
             self._say(f"{stage.name}: kept - {reason}")
+            if not self._state.folder.report(stage.notebook).exists():
+                self._publish(stage)
             return
         self._store.link(result, self._state.folder)
         outputs = {
@@ -220,7 +232,7 @@ class Conductor:
         )
         for table in stage.writes:
             folder.table(table).unlink(missing_ok=True)
-        outcome = run_notebook(stage, self._setup, folder, self._stop)
+        outcome = run_notebook(stage, self._setup, folder, self._nursery, self._stop)
         facts: dict[str, Any] = {
             "status": outcome.status,
             "reason": outcome.message or reason,
@@ -231,14 +243,17 @@ class Conductor:
             facts |= self._checked(stage, outcome)
         facts["exit_code"] = _exit_code(facts["status"], outcome)
         self._state.update_stage(stage.name, **facts)
-        publish_stage(stage, self._setup, self._state)
         if facts["status"] == "done":
             self._store.add(
                 stored_result(
                     stage, key, folder, self._setup.project, facts["outputs"], params=self._setup.params.name
                 )
             )
+        self._publish(stage)
         self._say(_describe(stage.name, facts))
+
+    def _publish(self, stage: Stage) -> None:
+        self._published.append(self._publisher.submit(publish_stage, stage, self._setup, self._state))
 
     def _checked(self, stage: Stage, outcome: Outcome) -> dict[str, Any]:
         try:

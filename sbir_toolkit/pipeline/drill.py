@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from sbir_toolkit.errors import ParameterError, StageError, explain
+from sbir_toolkit.pipeline.nursery import KERNEL_NAME
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, open_run, read_run
 from sbir_toolkit.storage import read_json, read_lines
@@ -200,9 +201,10 @@ def _find_victim(runner: int, kind: str) -> psutil.Process:
     process = psutil.Process(runner)
     if kind == "runner":
         return process
-    words = {"kernel": "ipykernel_launcher", "worker": "spawn_main"}[kind]
     below = process.children(recursive=True)
-    return next(one for one in below if any(words in word for word in one.cmdline()))
+    if kind == "kernel":
+        return next(one for one in below if one.name() == KERNEL_NAME)
+    return next(one for one in below if any("spawn_main" in word for word in one.cmdline()))
 
 
 def killed_kernel(ground: _Ground) -> None:

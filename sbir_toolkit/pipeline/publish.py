@@ -11,8 +11,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import nbformat
-
 from sbir_toolkit.performance import (
     History,
     calibrate,
@@ -32,7 +30,6 @@ from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, RunState, chunks_of, list_runs, read_run
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage
-from sbir_toolkit.reports.html import render_notebook
 from sbir_toolkit.reports.index_page import write_index
 from sbir_toolkit.storage import atomic_path, locked, read_json, read_lines
 
@@ -53,6 +50,8 @@ _WAIT_S = 60.0
 
 def publish_stage(stage: Stage, setup: Setup, state: RunState) -> None:
     """Write a stage's figures into its executed notebook, if it got so far, and render it as a report."""
+    import nbformat
+
     folder = state.folder
     executed = folder.notebook(stage.notebook)
     if not executed.exists():
@@ -99,6 +98,10 @@ def run_notices(record: Mapping[str, Any]) -> list[str]:
 
 
 def _render(stage: Stage, state: RunState, *, notices: list[str]) -> None:
+    import nbformat
+
+    from sbir_toolkit.reports.html import render_notebook
+
     executed, report = state.folder.notebook(stage.notebook), state.folder.report(stage.notebook)
     notebook = nbformat.read(executed, as_version=4)
     facts = notebook.metadata["sbir_toolkit"]

@@ -8,10 +8,7 @@ cost.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,9 +18,9 @@ from typing import Any, Literal
 
 import psutil
 
-from sbir_toolkit.memory import allocator_settings
 from sbir_toolkit.meter import EVENTS_VARIABLE, STAGE_VARIABLE, TreeSampler, TreeUsage
 from sbir_toolkit.params import Params
+from sbir_toolkit.pipeline.nursery import Ending, Nursery, Nursling
 from sbir_toolkit.pipeline.project import OUTPUTS_VARIABLE, Project
 from sbir_toolkit.pipeline.run import RunFolder
 from sbir_toolkit.pipeline.setup import Setup
@@ -58,7 +55,7 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def run_notebook(stage: Stage, setup: Setup, run: RunFolder, stop: Event) -> Outcome:
+def run_notebook(stage: Stage, setup: Setup, run: RunFolder, nursery: Nursery, stop: Event) -> Outcome:
     """Execute a stage's notebook in a supervised child.
 
     Parameters
@@ -67,6 +64,8 @@ def run_notebook(stage: Stage, setup: Setup, run: RunFolder, stop: Event) -> Out
         What to run.
     setup, run
         Where, told what, in which run.
+    nursery
+        Forks the child.
     stop
         When set, the child is killed and the stage counts as interrupted.
     """
@@ -86,78 +85,65 @@ def run_notebook(stage: Stage, setup: Setup, run: RunFolder, stop: Event) -> Out
         },
     )
     log = run.path / "metrics" / f"{stage.name}.log"
+    nursling = nursery.fork(job, _environment(stage, project, run), log)
     started = time.time()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sbir_toolkit.pipeline.entry", str(job)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=allocator_settings(params.limits.memory_mb) | _environment(stage, project, run),
+    if not nursling.pid:
+        job.unlink()
+        gone = "the process that stages are forked from was killed, or can't start"
+        return Outcome(
+            "died", message=gone, figures=_figures(started, TreeUsage(0, 0.0, 0, 0, 0), Ending(None), 0)
         )
-        child = _Child(process, TreeSampler(process.pid, params.performance.sample_interval_s).start())
-        try:
-            child.watch(stop, params.pipeline.stage_timeout_s, lambda seen: _write_sample(run, stage, seen))
-        finally:
-            child.sampler.stop()
+    child = _Child(nursling, TreeSampler(nursling.pid, params.performance.sample_interval_s).start())
+    try:
+        child.watch(stop, params.pipeline.stage_timeout_s, lambda seen: _write_sample(run, stage, seen))
+    finally:
+        child.sampler.stop()
     job.unlink()
     outcome = _judge(child, outcome_file, log, params)
     outcome_file.unlink(missing_ok=True)
-    last = child.sampler.last_
     return replace(
-        outcome,
-        figures={
-            "started": started,
-            "ended": time.time(),
-            "elapsed_s": time.time() - started,
-            "cpu_s": max(last.cpu_s, child.reaped_cpu_s),
-            "peak_bytes": child.sampler.peak_bytes_,
-            "read_bytes": last.read_bytes,
-            "written_bytes": last.written_bytes,
-            **child.reaped,
-        },
+        outcome, figures=_figures(started, child.sampler.last_, child.ended, child.sampler.peak_bytes_)
     )
+
+
+def _figures(started: float, last: TreeUsage, ended: Ending, peak_bytes: int) -> dict[str, Any]:
+    return {
+        "started": started,
+        "ended": time.time(),
+        "elapsed_s": time.time() - started,
+        "cpu_s": max(last.cpu_s, ended.user_s + ended.system_s),
+        "peak_bytes": peak_bytes,
+        "read_bytes": last.read_bytes,
+        "written_bytes": last.written_bytes,
+        "user_s": ended.user_s,
+        "system_s": ended.system_s,
+        "minor_faults": ended.minor_faults,
+        "major_faults": ended.major_faults,
+    }
 
 
 @dataclass
 class _Child:
     """A child process under watch, and how it ended."""
 
-    process: subprocess.Popen[bytes]
+    process: Nursling
     sampler: TreeSampler
     ending: Literal["by itself", "stopped", "timeout"] = "by itself"
-    reaped_cpu_s: float = 0.0
-    reaped: dict[str, float] = field(default_factory=dict)
+    ended: Ending = field(default_factory=lambda: Ending(None))
 
     def watch(self, stop: Event, timeout_s: float, on_sample: Callable[[TreeUsage], None]) -> None:
         """Wait for the child to end; kill it and all below it when told to stop or when its time is up."""
         deadline = time.monotonic() + timeout_s
         next_sample = 0.0
-        while not self._reap(os.WNOHANG):
+        while (ended := self.process.wait(_POLL_S)) is None:
             now = time.monotonic()
-            if stop.is_set() or now > deadline:
+            if self.ending == "by itself" and (stop.is_set() or now > deadline):
                 self.ending = "stopped" if stop.is_set() else "timeout"
                 _kill_tree(self.process.pid)
-                self._reap(0)
-                return
             if now >= next_sample:
                 next_sample = now + _SAMPLE_EVENT_S
                 on_sample(self.sampler.last_)
-            stop.wait(_POLL_S)
-
-    def _reap(self, flags: int) -> bool:
-        # wait4 also tells what CPU time the process and all it waited for have used, to the end.
-        pid, status, usage = os.wait4(self.process.pid, flags)
-        if pid:
-            self.process.returncode = os.waitstatus_to_exitcode(status)
-            self.reaped_cpu_s = usage.ru_utime + usage.ru_stime
-            self.reaped = {
-                "user_s": usage.ru_utime,
-                "system_s": usage.ru_stime,
-                "minor_faults": usage.ru_minflt,
-                "major_faults": usage.ru_majflt,
-            }
-        return bool(pid)
+        self.ended = ended
 
 
 def describe_exit(what: str, exit_code: int | None) -> str:
@@ -177,13 +163,9 @@ def describe_exit(what: str, exit_code: int | None) -> str:
 
 def _environment(stage: Stage, project: Project, run: RunFolder) -> dict[str, str]:
     return {
-        **os.environ,
         OUTPUTS_VARIABLE: str(project.outputs),
         EVENTS_VARIABLE: str(run.events),
         STAGE_VARIABLE: stage.name,
-        # Frozen modules can't be debugged; ipykernel would say so in every log.
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        "MPLBACKEND": "Agg",
     }
 
 
@@ -213,7 +195,7 @@ def _judge(child: _Child, outcome: Path, log: Path, params: Params) -> Outcome:
         message = told.get("message", "") + (memory if told["status"] == "died" else "")
         return Outcome(told["status"], told.get("error", ""), message)
     said = "\n".join(log.read_text(errors="replace").strip().splitlines()[-3:])
-    ended = describe_exit("the process that ran the notebook", child.process.returncode)
+    ended = describe_exit("the process that ran the notebook", child.ended.exit_code)
     return Outcome("died", message=f"{ended}{memory}" + (f"; it said: {said}" if said else ""))
 
 

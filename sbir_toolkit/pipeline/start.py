@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sbir_toolkit.performance import calibrate
 from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, status_of
 from sbir_toolkit.pipeline.delivery import check_delivery, deliver_run
 from sbir_toolkit.pipeline.keys import stage_key
+from sbir_toolkit.pipeline.nursery import Nursery, open_nursery
 from sbir_toolkit.pipeline.plan import Plan, check_stage_names, make_plan
 from sbir_toolkit.pipeline.project import Project, fetch_inputs, input_paths
 from sbir_toolkit.pipeline.publish import publish_index, publish_run
@@ -60,6 +62,7 @@ def run_pipeline(
     *,
     order: Order | None = None,
     run_id: str | None = None,
+    nursery: Nursery | None = None,
     say: Say,
     on_start: OnStart | None = None,
 ) -> RunResult:
@@ -73,6 +76,8 @@ def run_pipeline(
         Stages to redo, stages to keep to, or everything afresh.
     run_id
         Id of the new run; None: the time and the parameters' name.
+    nursery
+        What the stages' processes are forked from, when it has been opened early; it stays open.
     say
         Receives one line for each thing that happens.
     on_start
@@ -104,7 +109,7 @@ def run_pipeline(
     say(f"run {state.folder.run_id}")
     with owning(state.folder):
         _announce(state.folder, on_start)
-        _conduct(setup, state, order, say, _Clock(started, prepared_s))
+        _conduct(setup, state, order, say, _Clock(started, prepared_s), nursery=nursery)
         deliver_run(state, params, say)
     return RunResult(state.folder, state.record, is_new=True)
 
@@ -155,7 +160,9 @@ class _Clock:
     prepared_s: float
 
 
-def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Clock) -> None:
+def _conduct(
+    setup: Setup, state: RunState, order: Order, say: Say, clock: _Clock, *, nursery: Nursery | None = None
+) -> None:
     spent_s = _spent(state)
     state.update(
         status="running",
@@ -171,8 +178,9 @@ def _conduct(setup: Setup, state: RunState, order: Order, say: Say, clock: _Cloc
     state.update(calibration_s=calibrate())
     started = {"at": time.time(), "kind": "run", "stage": "", "prepared_s": clock.prepared_s}
     append_line(state.folder.events, started)
-    conductor = Conductor(setup, state, order, say)
-    conductor.conduct()
+    with nullcontext(nursery) if nursery else open_nursery(setup.params.limits.memory_mb) as opened:
+        conductor = Conductor(setup, state, order, opened, say)
+        conductor.conduct()
     state.update(
         status=status_of(state.record, was_stopped=conductor.was_stopped),
         exit_code=exit_code_of(state.record),

@@ -414,11 +414,12 @@ def stored_result(
         for kind, path in {
             "metrics": run.metrics(stage.name),
             "notebook": run.notebook(stage.notebook),
-            "report": run.report(stage.notebook),
             **{name: run.path / "reports" / name for name in stage.files},
         }.items()
         if path.exists()
     }
+    # The report is rendered while the next stage runs; until then whoever links it does without.
+    files["report"] = relative(run.report(stage.notebook))
     tables = {
         name: StoredTable(relative(run.table(name)), made["rows"], made["digest"], made["bytes"])
         for name, made in outputs.items()

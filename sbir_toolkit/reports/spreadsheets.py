@@ -191,16 +191,20 @@ def _make_workbook(sheet: pd.DataFrame, form: _Form) -> bytes:
         head.fill = PatternFill("solid", fgColor="FFF2CC" if name in form.to_fill_in else "E4E8ED")
         page.column_dimensions[get_column_letter(column)].width = _WIDTHS.get(name, 14)
         layout = Alignment(vertical="top", wrap_text=name in _WIDTHS)
+        styled: dict[str, Any] = {}
         for row, value in enumerate(sheet[name].tolist(), start=2):
             if pd.isna(value):
                 continue
             cell = page.cell(row, column, value)
-            cell.alignment = layout
-            if isinstance(value, str):
-                cell.number_format = "@"
-                cell.data_type = "s" if value else cell.data_type
+            number_format = "@" if isinstance(value, str) else _FORMATS.get(name, "0")
+            if isinstance(value, str) and value:
+                cell.data_type = "s"
+            if number_format not in styled:
+                cell.alignment, cell.number_format = layout, number_format
+                styled[number_format] = cell
             else:
-                cell.number_format = _FORMATS.get(name, "0")
+                # Looking a style up for each cell would take most of the time.
+                cell._style = styled[number_format]._style
     page.freeze_panes = page.cell(2, len(form.to_fill_in) + 2)
     page.auto_filter.ref = page.dimensions
     answers = f'"{",".join(form.answers)}"'

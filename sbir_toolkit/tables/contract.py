@@ -195,6 +195,8 @@ class Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        from sbir_toolkit.tables.uniqueness import are_distinct, mix_texts
+
         try:
             file = pq.ParquetFile(path)
         except (OSError, pa.ArrowInvalid) as wrong:
@@ -213,8 +215,10 @@ class Table:
                     )
                 )
             checked = [column for column in self.columns if _is_checked(column)]
-            for group in range(file.num_row_groups if checked else 0):
-                rows = file.read_row_group(group, columns=[column.name for column in checked])
+            wanted = list(dict.fromkeys([*(column.name for column in checked), *self.key]))
+            mixes = []
+            for group in range(file.num_row_groups if wanted else 0):
+                rows = file.read_row_group(group, columns=wanted)
                 # Nulls are counted at no cost; only values need a closer look.
                 suspects = [
                     column.name
@@ -222,7 +226,8 @@ class Table:
                     if _has_checked_values(column) or rows[column.name].null_count
                 ]
                 self._check_values(rows.select(suspects).to_pandas(), suspects)
-            if self.key:
+                mixes.append(mix_texts(rows[self.key[0]]) if len(self.key) == 1 else None)
+            if self.key and not are_distinct(mixes):
                 self._check_stored_key(file)
             return int(file.metadata.num_rows)
 
