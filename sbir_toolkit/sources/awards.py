@@ -22,7 +22,7 @@ from sbir_toolkit.sources.batches import Batch
 from sbir_toolkit.sources.digests import Seen, digest_rows, spell_ids
 from sbir_toolkit.sources.formats import AWARD_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_duns, normalise_uei
-from sbir_toolkit.sources.loading import Loaded, Normalised
+from sbir_toolkit.sources.outcomes import Loaded, Normalised
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 
 _IDENTITY = (

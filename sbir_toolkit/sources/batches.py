@@ -80,6 +80,8 @@ class Batch:
         What a record is that has the id of an earlier one, where that is no fault.
     merged
         Records that are contained in these, counted by kind.
+    contracts : pyarrow.Table, optional
+        Contract numbers found, by the contract of the table `recipient_contracts`.
     """
 
     table: pa.Table
@@ -92,6 +94,7 @@ class Batch:
     file: str = ""
     repeats: str = ""
     merged: Counter[str] = dataclasses.field(default_factory=Counter)
+    contracts: pa.Table | None = None
 
     def text(self, column: str) -> pa.Array:
         """Give a column of ours as filed; blank where the file doesn't have it."""

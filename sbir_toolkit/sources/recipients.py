@@ -25,7 +25,8 @@ from sbir_toolkit.sources.combining import combine
 from sbir_toolkit.sources.digests import Seen, derive_recipient_ids, digest_rows
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
-from sbir_toolkit.sources.loading import Loaded, Normalised, Reading
+from sbir_toolkit.sources.loading import Reading
+from sbir_toolkit.sources.outcomes import Loaded, Normalised
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 
 _NOBODY = (
@@ -49,7 +50,10 @@ def load_recipients(
     limits: params.Limits,
     source: params.Source = _SOURCE,
 ) -> Loaded:
-    """Read federal recipients into `recipients.parquet` and `recipient_rejects.parquet` in a folder.
+    """Read federal recipients into `recipients.parquet` and two tables beside it.
+
+    `recipient_rejects.parquet` holds the records that can't be used, `recipient_contracts.parquet` the
+    contract numbers of award archives.
 
     Parameters
     ----------
@@ -57,7 +61,7 @@ def load_recipients(
         CSV (plain, gzip or in a zip archive), Parquet, or a dump of USAspending's database: its zip archive,
         its folder, or one of its `.dat` files. Only a column of names is required.
     folder
-        Where the two tables go; both appear whole or not at all.
+        Where the tables go; each appears whole or not at all.
     limits
         How much may be in memory at once. The tables' bytes don't depend on it.
     source
@@ -79,7 +83,7 @@ def load_recipients(
 def stream_recipients(
     path: loading.Paths, folder: Path, limits: params.Limits, source: params.Source = _SOURCE
 ) -> Reading:
-    """Read federal recipients piece by piece; only `recipient_rejects.parquet` is written.
+    """Read federal recipients piece by piece; only rejects and contract numbers are written.
 
     Parameters
     ----------
@@ -239,4 +243,5 @@ _KIND = loading.Kind(
     group_rows=65_536,
     start_several=functools.partial(_RecipientNormaliser, keeps_repeats=True),
     combine=combine,
+    contracts=tables.RECIPIENT_CONTRACTS,
 )

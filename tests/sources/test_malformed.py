@@ -162,7 +162,8 @@ def _hold(tmp_path: Path, content: bytes, said: str | Outcome, load: Callable) -
     loaded = load(path, tmp_path / "out")
     assert (loaded.rows, loaded.rejected, loaded.repaired) == said
     assert loaded.records_read == loaded.rows + sum(loaded.rejected.values())
-    assert [pq.read_metadata(file).num_rows for file in loaded.paths.values()] == [
+    stored = {name: pq.read_metadata(file).num_rows for name, file in loaded.paths.items()}
+    assert [stored[loaded.table], stored[f"{loaded.table[:-1]}_rejects"]] == [
         loaded.rows,
         sum(loaded.rejected.values()),
     ]
