@@ -39,6 +39,11 @@ def add_commands(commands: Commands) -> None:
         default="csv",
         help="how the recipients are written: dump is USAspending's database, sam is SAM.gov's extract",
     )
+    added.add_argument(
+        "--archives",
+        action="store_true",
+        help="write USAspending's award archives, too: who was paid under these awards' contracts",
+    )
     added.add_argument("--seed", type=int, default=20_261_123, metavar="S", help="same seed, same bytes")
 
 
@@ -82,6 +87,7 @@ def synth(options: argparse.Namespace) -> int:
         recipients=options.recipients,
         seed=options.seed,
         recipients_format=options.form,
+        archives=options.archives,
     )
-    print(files.awards, files.recipients, files.truth, sep="\n")
+    print(files.awards, files.recipients, files.truth, *files.archives, sep="\n")
     return 0

@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.params import Params
@@ -24,6 +26,7 @@ from sbir_toolkit.storage import digest_value
 BYTES_PER_COMPANY = 40_000
 SMALLEST_CHUNK, LARGEST_CHUNK = 250, 20_000
 CHUNKS_PER_WORKER = 4
+_KEYED = ("company_id", "contracts")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def plan_chunks(companies: Path, params: Params, workers: int, depends_on: dict[
     ChunkPlan
         Chunks in order; none when there are no companies.
     """
-    ids = pq.read_table(companies, columns=["company_id"])["company_id"].to_pylist()
+    ids = company_keys(pq.read_table(companies, columns=list(_KEYED))).to_pylist()
     size, reason = _chunk_size(len(ids), params, workers)
     shared = digest_value(depends_on)
     chunks = []
@@ -76,6 +79,22 @@ def plan_chunks(companies: Path, params: Params, workers: int, depends_on: dict[
         text = shared + "\n" + "\n".join(ids[start:stop])
         chunks.append(Chunk(start, stop, hashlib.sha256(text.encode()).hexdigest()[:32]))
     return ChunkPlan(tuple(chunks), reason)
+
+
+def company_keys(companies: pa.Table) -> pa.ChunkedArray:
+    """Give what tells a company from any other: its id, and the contracts that name a recipient.
+
+    Parameters
+    ----------
+    companies : pyarrow.Table
+        With the columns company_id and contracts of the contract `companies`.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray of str
+    """
+    names = [companies[name] for name in _KEYED]
+    return pc.binary_join_element_wise(*names, " ", null_handling="skip")
 
 
 def _chunk_size(companies: int, params: Params, workers: int) -> tuple[int, str]:

@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.matching.contracts import lay_out_contracts
 from sbir_toolkit.matching.index import (
     INDEX_VERSION,
     RecipientIndex,
@@ -66,7 +67,9 @@ _COLUMNS = [
 _SHOWN = ["recipient_id", "recipient_name", "uei", "duns", "city", "state", "zip5"]
 
 
-def build_index(recipients: Path | Iterable[pa.Table], folder: Path, params: Matching) -> RecipientIndex:
+def build_index(
+    recipients: Path | Iterable[pa.Table], folder: Path, params: Matching, contracts: Path | None = None
+) -> RecipientIndex:
     """Lay out a table of recipients for matching.
 
     Parameters
@@ -77,6 +80,8 @@ def build_index(recipients: Path | Iterable[pa.Table], folder: Path, params: Mat
         Where the index shall be; replaced when it exists.
     params : Matching
         Words in more names than `max_word_postings` are counted but don't list their names.
+    contracts : pathlib.Path, optional
+        Parquet of the contract `recipient_contracts`; read after the recipients.
 
     Returns
     -------
@@ -112,6 +117,8 @@ def build_index(recipients: Path | Iterable[pa.Table], folder: Path, params: Mat
                 lay_out_words(temporary, words, params.max_word_postings)
                 for one in beside:
                     one.result()
+            with phase("index_contracts"):
+                lay_out_contracts(contracts, temporary)
         write_json(
             temporary / "index.json",
             {

@@ -7,10 +7,11 @@ decided stands in the award's evidence.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment import prepare_index
@@ -24,11 +25,18 @@ from sbir_toolkit.pipeline.run import RunFolder, run_params
 
 @dataclass(frozen=True)
 class MatchedTables:
-    """The tables that an explanation is made from; `matches` may not be there yet."""
+    """The tables that an explanation is made from; `companies` and `matches` may not be there yet."""
 
     awards: Path
     recipients: Path
+    recipient_contracts: Path
+    companies: Path
     matches: Path
+
+    @classmethod
+    def found(cls, find: Callable[[str], Path]) -> MatchedTables:
+        """Find each by its name."""
+        return cls(*(find(field.name) for field in fields(cls)))
 
 
 def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanation:
@@ -39,7 +47,7 @@ def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanatio
     ParameterError
         When the run has no such award.
     """
-    tables = MatchedTables(*(run.table(name) for name in ("awards", "recipients", "matches")))
+    tables = MatchedTables.found(run.table)
     if not tables.awards.exists() or not tables.recipients.exists():
         raise ParameterError(
             explain("this run has no matched awards", where=run.path, todo="run it to its end")
@@ -63,7 +71,8 @@ def explain_awards(
     chosen = [("award_id", "in", wanted)]
     awards = pq.read_table(tables.awards, columns=["award_id", *FIELDS], filters=chosen)
     companies = awards.append_column("company_id", company_ids(awards)).to_pandas()
-    found = companies.assign(awards=1).set_index("award_id")
+    contracts = companies["company_id"].map(_read_contracts(tables.companies, companies["company_id"]))
+    found = companies.assign(awards=1, contracts=contracts.astype("str")).set_index("award_id")
     missing = [award_id for award_id in wanted if award_id not in found.index]
     if missing:
         raise ParameterError(
@@ -73,11 +82,22 @@ def explain_awards(
                 expected="an award_id of the table matches",
             )
         )
-    index = open_index(prepare_index(tables.recipients, store, params))
+    # A run of an earlier version has no table of contracts.
+    contracts = tables.recipient_contracts if tables.recipient_contracts.exists() else None
+    index = open_index(prepare_index(tables.recipients, store, params, contracts=contracts))
     decided = _read_decided(tables.matches, wanted)
     return Explanations(
         tuple(explain_match(found.loc[one], index, params.matching, decided.get(one)) for one in wanted)
     )
+
+
+def _read_contracts(companies: Path, company_ids: pd.Series[str]) -> dict[str, str]:
+    """Find the contracts of some companies, those that name a recipient."""
+    if not companies.exists():
+        return {}
+    chosen = [("company_id", "in", company_ids.tolist())]
+    rows = pq.read_table(companies, columns=["company_id", "contracts"], filters=chosen).to_pylist()
+    return {row["company_id"]: row["contracts"] for row in rows if row["contracts"]}
 
 
 def _read_decided(matches: Path, award_ids: list[str]) -> dict[str, PersonsDecision]:

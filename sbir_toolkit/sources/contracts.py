@@ -28,7 +28,7 @@ _NIH = r"^[1-9]?([A-Z][A-Z0-9]{2}[A-Z]{2})([0-9]{5,6})(?:[0-9]{2}(?:[AS][0-9]){0
 _NSF = r"^[A-Z]{2,4}([0-9]{7})$"
 _ONE_DIGIT = "^(?:0+|1+|2+|3+|4+|5+|6+|7+|8+|9+)$"
 _NSF_CODE = "049"
-_AGENCY_CODES = {
+AGENCY_CODES = {
     "DEPARTMENT OF AGRICULTURE": "012",
     "DEPARTMENT OF COMMERCE": "013",
     "DEPARTMENT OF THE INTERIOR": "014",
@@ -44,6 +44,7 @@ _AGENCY_CODES = {
     "DEPARTMENT OF DEFENSE": "097",
     "DEPARTMENT OF WAR": "097",
 }
+"""The Treasury's codes of the agencies that award under SBIR and STTR."""
 
 
 def contract_keys(numbers: pa.Array, agencies: pa.Array) -> pa.Array:
@@ -107,4 +108,4 @@ def _shorten_grants(texts: pa.Array) -> pa.Array:
 def _code_of(agency: str) -> str | None:
     if agency.isdecimal():
         return agency.zfill(3)
-    return _AGENCY_CODES.get(agency.strip().upper())
+    return AGENCY_CODES.get(agency.strip().upper())

@@ -16,12 +16,13 @@ from sbir_toolkit.matching.accuracy.sample import Sample, draw_sample
 from sbir_toolkit.matching.accuracy.thresholds import threshold_table
 from sbir_toolkit.matching.accuracy.trials import try_companies
 from sbir_toolkit.matching.accuracy.years import add_reweighted, year_strata
+from sbir_toolkit.matching.identifiers import KINDS
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Accuracy, Matching
 
 # Nothing that these tiers found was found by name.
-_OTHERWISE = ("override", "uei", "duns")
+_OTHERWISE = ("override", *KINDS)
 # One trial in five of the reliability has no right recipient: about the share of award companies that
 # have none.
 _REMOVED_EVERY = 4
