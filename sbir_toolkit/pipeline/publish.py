@@ -206,7 +206,7 @@ def _notices(stage: Stage, setup: Setup, state: RunState) -> list[str]:
         judgement = judge(*tables, setup.params)
         decision = judgement.decision
         if decision.overall != "continue":
-            notices += [decision.headline, *decision.sentences]
+            notices += [decision.headline, *decision.failures]
         if decision.exit_code:
             others = (other for other in setup.pipeline.stages if _comes_later(other, setup.pipeline))
             held = [other.name for other in others if judgement.hindrance(other)]

@@ -47,6 +47,8 @@ class Decision:
         What later outputs must bear: a sentence for each gate that degrades them.
     verdicts
         All verdicts, the worst first.
+    failures
+        The sentences on the gates that failed.
     """
 
     actions: Mapping[str, str]
@@ -55,6 +57,7 @@ class Decision:
     sentences: tuple[str, ...]
     marks: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
     def gates(self, action: str) -> list[str]:
         """Name the gates from which this action follows."""
@@ -109,7 +112,8 @@ def decide(report: GateReport) -> Decision:
     rows = report.table.astype(object).where(report.table.notna(), None).to_dict("records")
     actions = {str(row["gate"]): str(row["action"]) for row in rows}
     overall = max(actions.values(), key=ACTIONS.index, default="continue")
-    sentences = tuple(_say(row) for row in rows if row["verdict"] in {"fail", "warn"})
+    failures = tuple(_say(row) for row in rows if row["verdict"] == "fail")
+    sentences = failures + tuple(_say(row) for row in rows if row["verdict"] == "warn")
     undecided = ", ".join(str(row["gate"]) for row in rows if row["verdict"] == "unknown")
     if undecided:
         sentences += (f"No verdict yet, for want of accepted runs to compare with: {undecided}.",)
@@ -120,7 +124,7 @@ def decide(report: GateReport) -> Decision:
     marks = tuple(f"gate {row['gate']} failed: {row['reason']}" for row in rows if row["action"] == "degrade")
     exit_code = GateError.exit_code if overall in {"block", "stop"} else 0
     verdicts = tuple(str(row["verdict"]) for row in rows)
-    return Decision(MappingProxyType(actions), overall, exit_code, sentences, marks, verdicts)
+    return Decision(MappingProxyType(actions), overall, exit_code, sentences, marks, verdicts, failures)
 
 
 def _say(row: Mapping[Any, Any]) -> str:

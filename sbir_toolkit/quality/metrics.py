@@ -73,6 +73,16 @@ from sbir_toolkit.quality.profile import SIZES, Profile
 from sbir_toolkit.quality.rows import REQUIRED
 from sbir_toolkit.tables import METRICS, TIERS
 
+# What a reader asks first, in the words of an answer.
+_SUCCESS = {
+    "match_rate": "awards with an accepted recipient",
+    "matched_usd_share": "dollars of those awards",
+    "review_share": "awards left for a person to decide",
+    "expected_false_link_share": "accepted links that the probabilities expect to be wrong",
+    "hidden_identifier_precision": "links by name that are right, on companies whose identifier was hidden",
+    "reweighted_recall": "of companies like those without an identifier, how many are found by name",
+}
+
 
 @dataclass(frozen=True)
 class QualityMetrics:
@@ -93,6 +103,16 @@ class QualityMetrics:
             str(metric): None if math.isnan(value) else float(value)
             for metric, value in zip(whole["metric"], whole["value"], strict=True)
         }
+
+    @property
+    def success(self) -> pd.DataFrame:
+        """The few metrics that say how well it went: what they count, value, value_low and value_high."""
+        whole = self.table[self.table["slice"] == "all"].set_index("metric")
+        known = [metric for metric in _SUCCESS if metric in whole.index]
+        ends = whole.loc[known, ["value", "low", "high"]].add_prefix("value_")
+        told = ends.rename(columns={"value_value": "value"}).reset_index()
+        told.insert(0, "what", told["metric"].map(_SUCCESS))
+        return told
 
     def __repr__(self) -> str:
         return f"QualityMetrics({self._summary()})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 _FIRST_DAY = date(1970, 1, 1)
@@ -17,6 +18,8 @@ def write_value(value: float, unit: str, *limits: float) -> str:
     --------
     >>> write_value(0.99999, "share")
     '99.999 %'
+    >>> write_value(3e-07, "share")
+    '0.00003 %'
     >>> write_value(18262, "date")
     '2020-01-01'
     """
@@ -59,7 +62,8 @@ def write_counts(measured: Mapping[Any, Any]) -> str:
 
 def _with_digits(value: float, unit: str, digits: int) -> str:
     if unit == "share":
-        return f"{value * 100:.{digits}g} %"
+        # As a decimal it never takes the form 3e-05.
+        return f"{Decimal(f'{value * 100:.{digits}g}'):f} %"
     if unit == "date":
         return (_FIRST_DAY + timedelta(days=round(value))).isoformat()
     is_large = abs(value) >= 1_000 and digits <= 6

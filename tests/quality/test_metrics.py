@@ -111,6 +111,22 @@ def test_confidence_sets_the_width(four_awards):
     assert wide["high"] > usual["high"]
 
 
+def test_success_is_told_in_few_figures(four_awards):
+    """What a reader asks first stands in one short table, with intervals, as far as it was measured."""
+    metrics = measure_quality(four_awards, RECORDS, Quality())
+    told = metrics.success.set_index("metric")
+    assert list(told.index) == [
+        "match_rate",
+        "matched_usd_share",
+        "review_share",
+        "expected_false_link_share",
+    ]
+    assert told.loc["match_rate", "what"] == "awards with an accepted recipient"
+    assert tuple(told.loc["match_rate", ["value", "value_low", "value_high"]]) == pytest.approx(
+        (0.5, 0.150039, 0.849961), abs=1e-6
+    )
+
+
 @pytest.mark.parametrize("records", [4, 6])
 def test_lost_or_invented_rows_show(four_awards, records):
     """A row too few or too many breaks conservation."""

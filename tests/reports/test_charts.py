@@ -80,7 +80,7 @@ DRAWN: dict[str, tuple[Callable[[pd.DataFrame], Chart], pd.DataFrame, str]] = {
     "gate_values": (
         lambda frame: charts.gate_values(frame, GATES),
         frames.GATES,
-        "Of 4 gates 1 failed (accuracy), 1 unknown (award rejects) and 2 passed",
+        "Of 4 gates 1 failed (accuracy), 1 without a verdict yet (award rejects) and 2 passed",
     ),
     "metric_trends": (
         charts.metric_trends,
@@ -181,6 +181,20 @@ def test_a_gate_without_a_value_is_still_listed() -> None:
     """A gate that couldn't be measured isn't dropped from the chart."""
     chart = charts.gate_values(frames.GATES.assign(value=float("nan")), GATES)
     assert "not measured" in " ".join(text.get_text() for text in chart.figure.axes[0].texts)
+
+
+def test_gates_with_nothing_to_hold_a_value_against_are_counted_but_not_drawn() -> None:
+    """A gate that knows only the history, and none yet, has no zones: the others have all the room."""
+    nan = float("nan")
+    bands = {"band_low": nan, "band_high": nan}
+    new = frames.GATES.head(1).assign(gate="match_rate_change", verdict="unknown", **bands)
+    known = frames.GATES.assign(verdict="pass")
+    chart = charts.gate_values(pd.concat([new, known]), GATES)
+    labels = [label.get_text() for label in chart.figure.axes[0].get_yticklabels()]
+    assert "match rate change" not in labels
+    assert len(labels) == len(known)
+    assert "1 without a verdict yet (match rate change)" in chart.title
+    assert charts.gate_values(new, {}).title == "Nothing to show: no gate has a verdict yet"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -47,7 +47,7 @@ from sbir_toolkit.reports.units import (
 _SHOWN_SLICES = 25
 _COLUMNS = 3
 _VERDICT_SIGNS = {"pass": "\u2713", "warn": "!", "fail": "\u2717", "unknown": "?"}
-_VERDICT_WORDS = {"fail": "failed", "warn": "warned", "unknown": "unknown", "pass": "passed"}
+_VERDICT_WORDS = {"fail": "failed", "warn": "warned", "unknown": "without a verdict yet", "pass": "passed"}
 _VERDICT_TEXT_COLOURS = {**VERDICT_COLOURS, "warn": DARK_AMBER, "unknown": MUTED}
 _ZONES = {"fail": "#f0d3cf", "warn": "#f8e8c8", "pass": "#d8ebe7"}
 
@@ -177,11 +177,16 @@ def gate_values(gates: pd.DataFrame, limits: Mapping[str, Gate], *, source: str 
     """
     if gates.empty:
         return nothing("no gates", source=source)
-    figure = new_figure(0.3 + 0.5 * len(gates))
+    scales = {gate.gate: _limits_of(gate, limits.get(gate.gate)) for gate in rows_of(gates)}
+    # Where nothing is known to hold a value against, there is nothing to draw.
+    drawn = gates[[gate.verdict != "unknown" or scales[gate.gate] is not None for gate in rows_of(gates)]]
+    if drawn.empty:
+        return nothing("no gate has a verdict yet", source=source)
+    figure = new_figure(0.3 + 0.5 * len(drawn))
     axes = figure.subplots()
-    for row, gate in enumerate(rows_of(gates)):
-        _draw_gate(axes, row, gate, _limits_of(gate, limits.get(gate.gate)))
-    label_rows(axes, list(gates["gate"].str.replace("_", " ")), width=30)
+    for row, gate in enumerate(rows_of(drawn)):
+        _draw_gate(axes, row, gate, scales[gate.gate])
+    label_rows(axes, list(drawn["gate"].str.replace("_", " ")), width=30)
     axes.set_xlim(-0.01, 1.01)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
