@@ -7,7 +7,7 @@ PEERS := floor sql trigrams splink_recipe token_set
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling rules trials format lock lock-peers clean $(PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling bench-detection rules trials format lock lock-peers clean $(PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ bench-peers: $(READY)  ## Measure the matcher beside other tools, on the same fi
 
 bench-scaling: $(READY)  ## Measure how time and memory grow with the number of awards and of recipients
 	$(BIN)/python -m benchmarks.scaling $(BENCH)
+
+bench-detection: $(READY)  ## Measure how often `bench` is wrong on this machine (takes an hour or two; goes on where it stopped)
+	$(BIN)/python -m benchmarks.detection $(BENCH)
 
 $(PEERS:%=peer-%): peer-%: .venv-peers/%/.ready
 

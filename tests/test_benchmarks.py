@@ -25,6 +25,7 @@ MODULES = [
     "benchmarks.match_full_size",
     "benchmarks.compare_peers",
     "benchmarks.scaling",
+    "benchmarks.detection",
 ]
 
 

@@ -1,17 +1,28 @@
-"""Commands about speed: what runs took, whether they changed, what was accepted."""
+"""Commands about speed: benchmarks, what runs took, whether they changed, what was accepted."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from sbir_toolkit.cli.arguments import Commands, add_command
+from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides
 
 REGRESSION_EXIT_CODE = 4
 
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
+    added = add_command(commands, "bench", bench)
+    added.add_argument(
+        "suite", nargs="?", choices=["small", "medium", "full"], default="small", help="default: %(default)s"
+    )
+    added.add_argument(
+        "--against", metavar="REV", help="take turns with the code of a git revision (default: the history)"
+    )
+    added.add_argument("--ci", action="store_true", help="print Markdown only")
+    add_overrides(added)
+
     added = add_command(commands, "history", history)
     added.add_argument("stage", nargs="?", help="a stage's name (default: all)")
     added.add_argument("--export", metavar="FILE", help="write the table as .parquet or .csv instead")
@@ -26,7 +37,21 @@ def add_commands(commands: Commands) -> None:
     added = add_command(commands, "accept", accept)
     added.add_argument("regression", help="what was reported, such as slowdown:match_recipients")
     added.add_argument("--why", required=True, metavar="TEXT", help="the reason; it is kept")
-    added.add_argument("--run", help="the run that reported it (default: the newest)")
+    added.add_argument("--run", help="the run or benchmark that reported it (default: the newest run)")
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measure fixed work until it is known whether it got slower; exit code 4 when it did."""
+    from sbir_toolkit.params import load_params
+    from sbir_toolkit.pipeline.benches import run_bench
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.workload import WORKLOADS
+
+    project = find_project(options.outputs)
+    params = load_params(None, options.set)
+    found = run_bench(project, params, WORKLOADS[options.suite], against=options.against, say=_say)
+    print(found.to_markdown() if options.ci else found)
+    return REGRESSION_EXIT_CODE if found.has_regression else 0
 
 
 def history(options: argparse.Namespace) -> int:
@@ -60,9 +85,11 @@ def compare(options: argparse.Namespace) -> int:
 def accept(options: argparse.Namespace) -> int:
     """Accept a change of speed or memory: what came after it is the new baseline."""
     from sbir_toolkit.pipeline.project import find_project
-    from sbir_toolkit.pipeline.run import open_run
     from sbir_toolkit.pipeline.speed import accept_regression
 
-    project = find_project(options.outputs)
-    print(accept_regression(project, open_run(project, options.run), options.regression, options.why))
+    print(accept_regression(find_project(options.outputs), options.run, options.regression, options.why))
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,12 +1,14 @@
 """Is it fast: where a run's time went, whether a stage became slower, since when and why, what to change.
 
 `measure_run` puts a run's figures together, `History` keeps them, `judge_stages` compares them with earlier
-runs, `explain_change` says what a change is made of, `find_alerts` says what somebody should know,
-`recommend` computes what a change would save. Nothing here changes a run.
+runs, `Benchmark` measures fixed work until it is known whether its cost has changed, `explain_change` says
+what a change is made of, `find_alerts` says what somebody should know, `recommend` computes what a change
+would save. Nothing here changes a run.
 """
 
 from sbir_toolkit.performance.advice import Recommendations, recommend
 from sbir_toolkit.performance.alerts import find_alerts, name_causes
+from sbir_toolkit.performance.benchmark import Baseline, Benchmark, Patience, stored_baseline
 from sbir_toolkit.performance.calibration import calibrate
 from sbir_toolkit.performance.causes import (
     Explanation,
@@ -18,11 +20,16 @@ from sbir_toolkit.performance.causes import (
 from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.regression import StageVerdicts, accept_change, judge_stages, trend_frame
+from sbir_toolkit.performance.sides import Repeat
 
 __all__ = [
+    "Baseline",
+    "Benchmark",
     "Explanation",
     "History",
+    "Patience",
     "Recommendations",
+    "Repeat",
     "StageVerdicts",
     "accept_change",
     "calibrate",
@@ -36,6 +43,7 @@ __all__ = [
     "memory_samples",
     "name_causes",
     "recommend",
+    "stored_baseline",
     "take_side",
     "trend_frame",
 ]

@@ -28,6 +28,7 @@ from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.performance.schema import (
     ACCEPTED,
     ALERTS,
+    BENCHMARKS,
     METADATA,
     METRICS,
     PHASES,
@@ -42,7 +43,16 @@ from sbir_toolkit.storage import locked
 
 _WAIT_S = 60.0
 _SCHEMA_LOCK = 72_742  # any number, the same for all who open the history
-_OF_RUN = ("created", "name", "fingerprint", "params_digest", "code_digest", "machine", "calibration_s")
+_OF_RUN = (
+    "created",
+    "name",
+    "fingerprint",
+    "params_digest",
+    "code_digest",
+    "machine",
+    "calibration_s",
+    "benchmark",
+)
 _WRITES = {"sbir_writes": True}
 
 
@@ -121,6 +131,15 @@ class History:
             raise self._refusal(
                 f"can't take up run {run_id}", wrong.orig, "a database that can be written"
             ) from wrong
+
+    def record_benchmark(self, **told: Any) -> None:
+        """Enter what a benchmark found, by the columns of `benchmarks`; its repeats are runs that name it."""
+        with self._engine.execution_options(**_WRITES).begin() as connection:
+            connection.execute(sa.insert(BENCHMARKS), [told])
+
+    def benchmarks(self) -> pd.DataFrame:
+        """Read what benchmarks found, the oldest first; `verdicts` is their noteworthy verdicts as JSON."""
+        return self._read(sa.select(BENCHMARKS).order_by(BENCHMARKS.c.created))
 
     def accept(self, regression: str, name: str, machine: str, *, since: float, why: str) -> None:
         """Accept a change: from now on what came after `since` is the baseline.
@@ -275,7 +294,7 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
         "params": _as_json(run.get("params") or {}),
         "code_rooms": _as_json(code.get("rooms") or {}),
         "machine": describe_machine(environment),
-        "calibration_s": run.get("calibration_s"),
+        **{name: run.get(name) for name in ("calibration_s", "benchmark")},
         **{name: totals.get(name) for name in ("elapsed_s", "cpu_s", "peak_bytes")},
     }
 

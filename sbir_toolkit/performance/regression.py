@@ -23,7 +23,7 @@ from __future__ import annotations
 import html
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +59,8 @@ VERDICT_COLUMNS = tuple(_KINDS)
 SEVERITY = {"regression": 0, "suspect": 1, "improvement": 2, "unknown": 3, "no change": 4}
 _PHASE_SHARE = 0.05
 _PHASE_LEAST_S = 0.05
-_NOUNS = {"time": "time", "cpu": "CPU time", "memory": "peak memory", "io": "bytes moved"}
-_MORE = {
+NOUNS = {"time": "time", "cpu": "CPU time", "memory": "peak memory", "io": "bytes moved"}
+MORE = {
     "time": ("slower", "faster"),
     "cpu": ("dearer in CPU time", "cheaper in CPU time"),
     "memory": ("hungrier for memory", "content with less memory"),
@@ -82,6 +82,13 @@ class StageVerdicts:
     """
 
     table: pd.DataFrame
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]]) -> StageVerdicts:
+        """Put rows of that form into their order."""
+        table = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS)).astype(_KINDS)
+        order = table["verdict"].map(SEVERITY).sort_values(kind="stable").index
+        return cls(table.loc[order].reset_index(drop=True))
 
     @property
     def verdict(self) -> str:
@@ -165,15 +172,13 @@ def judge_stages(
     for row in own.itertuples(index=False):
         for measure in MEASURES if row.phase == "all" else ("time",):
             if row.phase == "all" or row.elapsed_s >= max(_PHASE_LEAST_S, _PHASE_SHARE * lasted[row.stage]):
-                since = accepted.get(_identity(row.stage, row.phase, measure), 0.0)
+                since = accepted.get(identify(row.stage, row.phase, measure), 0.0)
                 series = pick_series(seen, row, measure, performance, since=since)
                 rows.append(_row(row, measure, series, performance))
     for name, stage in run.get("stages", {}).items():
         if name not in lasted:
             rows.append(_no_work(name, stage))
-    table = pd.DataFrame(rows, columns=list(VERDICT_COLUMNS)).astype(_KINDS)
-    order = table["verdict"].map(SEVERITY).sort_values(kind="stable").index
-    return StageVerdicts(table.loc[order].reset_index(drop=True))
+    return StageVerdicts.of(rows)
 
 
 def accept_change(history: History, run_id: str, verdicts: StageVerdicts, regression: str, why: str) -> str:
@@ -268,14 +273,21 @@ def _accepted(history: History, run: Mapping[str, Any]) -> dict[str, float]:
     return dict(zip(ours["regression"], ours["since"], strict=True))
 
 
-def _identity(stage: str, phase: str, measure: str) -> str:
+def identify(stage: str, phase: str, measure: str) -> str:
+    """Give the identity of a change, which `accept` takes.
+
+    Examples
+    --------
+    >>> identify("match_recipients", "score", "cpu")
+    'cpu_growth:match_recipients/score'
+    """
     return f"{IDENTITIES[measure]}:{stage}" + ("" if phase == "all" else f"/{phase}")
 
 
 def _row(own: Any, measure: str, series: Series, performance: Performance) -> dict[str, Any]:
     unit = _unit(measure, has_rows=own.rows > 0)
     found = {
-        "id": _identity(own.stage, own.phase, measure),
+        "id": identify(own.stage, own.phase, measure),
         "stage": own.stage,
         "phase": own.phase,
         "measure": measure,
@@ -286,7 +298,7 @@ def _row(own: Any, measure: str, series: Series, performance: Performance) -> di
     }
     if not series.run_ids or series.run_ids[-1] != own.run_id:
         told = Judgement("unknown")
-        sentence = f"no verdict on {_NOUNS[measure]}: it wasn't measured, or was nothing"
+        sentence = f"no verdict on {NOUNS[measure]}: it wasn't measured, or was nothing"
     else:
         told = judge_series(series.values, performance)
         found["value"] = series.values[-1]
@@ -308,7 +320,7 @@ def _row(own: Any, measure: str, series: Series, performance: Performance) -> di
 
 
 def _say(told: Judgement, series: Series, measure: str, unit: str, performance: Performance) -> str:
-    noun = _NOUNS[measure] + (" per row" if unit.endswith("per row") else "")
+    noun = NOUNS[measure] + (" per row" if unit.endswith("per row") else "")
     if told.verdict == "unknown":
         missing = ", ".join(f"{count} {reason}" for reason, count in series.not_alike.items())
         known = f"{len(series.values) - 1} of {performance.min_history_runs} comparable earlier runs"
@@ -318,7 +330,7 @@ def _say(told: Judgement, series: Series, measure: str, unit: str, performance: 
         f"{noun} {write_cost(series.values[-1], unit)} against {write_cost(told.baseline, unit)} in the"
         f" baseline of {told.runs} runs{drift}"
     )
-    slower, faster = _MORE[measure]
+    slower, faster = MORE[measure]
     words = slower if told.change_share > 0 else faster
     if told.verdict in ("regression", "improvement"):
         assert told.onset is not None
@@ -341,7 +353,7 @@ def _no_work(name: str, stage: Mapping[str, Any]) -> dict[str, Any]:
     empty = {column: math.nan for column, kind in _KINDS.items() if kind == "float64"}
     return {
         **empty,
-        "id": _identity(name, "all", "time"),
+        "id": identify(name, "all", "time"),
         "stage": name,
         "phase": "all",
         "measure": "time",

@@ -264,11 +264,12 @@ def rank_level(baseline: npt.NDArray[np.float64], fresh: npt.NDArray[np.float64]
     True
     """
     above = int(np.searchsorted(np.sort(baseline), fresh, side="left").sum())
-    return float(_tails(len(baseline), len(fresh))[above])
+    return float(rank_tails(len(baseline), len(fresh))[above])
 
 
 @functools.lru_cache(maxsize=512)
-def _tails(first: int, second: int) -> npt.NDArray[np.float64]:
+def rank_tails(first: int, second: int) -> npt.NDArray[np.float64]:
+    """Give the chance of each number of pairs in order, or more, between two samples of one kind."""
     # The numbers of arrangements by pairs in order are the coefficients of a Gaussian binomial.
     counts = np.zeros(first * second + 1)
     counts[0] = 1.0

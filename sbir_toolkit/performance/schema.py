@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 METADATA = sa.MetaData()
 
 
@@ -47,6 +47,7 @@ RUNS = sa.Table(
     *_whole("peak_bytes"),
     *_text("machine", "params", "code_rooms"),
     *_number("calibration_s"),
+    *_text("benchmark"),
 )
 STAGES = sa.Table(
     "stages",
@@ -75,6 +76,17 @@ PHASES = sa.Table(
 )
 METRICS = sa.Table("metrics", METADATA, *_of_run("metric"), *_number("value"))
 ALERTS = sa.Table("alerts", METADATA, *_of_run("alert_id"), *_text("severity", "message", "metrics"))
+BENCHMARKS = sa.Table(
+    "benchmarks",
+    METADATA,
+    sa.Column("benchmark", sa.Text, primary_key=True),
+    *_text("name", "machine"),
+    *_number("created", "ended"),
+    *_text("against", "code_commit"),
+    *_whole("repeats"),
+    *_number("spread_share"),
+    *_text("verdict", "sentence", "verdicts"),
+)
 ACCEPTED = sa.Table(
     "accepted",
     METADATA,
@@ -94,6 +106,7 @@ ADDED: dict[int, dict[sa.Table, tuple[str, ...]]] = {
         PHASES: ("user_s", "system_s", "minor_faults", "major_faults", "read_bytes", "written_bytes"),
     },
     3: {PHASES: ("inside",)},
+    4: {RUNS: ("benchmark",)},
 }
 
 

@@ -17,8 +17,9 @@ from sbir_toolkit.performance import (
     measure_run,
     take_side,
 )
+from sbir_toolkit.pipeline.benches import read_verdicts
 from sbir_toolkit.pipeline.project import Project
-from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
+from sbir_toolkit.pipeline.run import RunFolder, list_runs, open_run, read_run, run_params
 from sbir_toolkit.pipeline.stages import load_pipeline
 from sbir_toolkit.storage import atomic_path, read_lines
 
@@ -48,8 +49,9 @@ def describe_history(project: Project, stage: str | None = None) -> str:
     import pandas as pd
 
     table = _stage_table(project, stage)
+    benchmarks = _list_benchmarks(open_history(project))
     if table.empty:
-        return "no run has measured a stage yet: sbir-toolkit run params/sample.yml"
+        return benchmarks or "no run has measured a stage yet: sbir-toolkit run params/sample.yml"
     newest = table["run_id"].drop_duplicates().tail(_SHOWN_RUNS)
     shown = table[table["run_id"].isin(newest)]
     lines = [
@@ -66,7 +68,7 @@ def describe_history(project: Project, stage: str | None = None) -> str:
         own = verdicts if stage is None else verdicts[verdicts["stage"] == stage]
         lines += ["", f"verdicts on run {folders[0].run_id}:"]
         lines += [f"  {row.verdict:<12} {row.id:<34} {row.sentence}" for row in own.itertuples(index=False)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["", benchmarks] if benchmarks and stage is None else [])])
 
 
 @dataclass(frozen=True)
@@ -156,13 +158,25 @@ def export_history(project: Project, stage: str | None, file: Path) -> str:
     return f"{file}: {len(table):,} rows, one for each run and stage"
 
 
-def accept_regression(project: Project, run: RunFolder, regression: str, why: str) -> str:
-    """Accept a change that a run reported as the new baseline."""
-    return accept_change(open_history(project), run.run_id, judge_run(project, run), regression, why)
+def accept_regression(project: Project, run_id: str | None, regression: str, why: str) -> str:
+    """Accept a change that a run or a benchmark reported as the new baseline; None: the newest run."""
+    history = open_history(project)
+    benchmark = read_verdicts(history, run_id) if run_id else None
+    if benchmark is not None:
+        return accept_change(history, *benchmark, regression, why)
+    run = open_run(project, run_id)
+    return accept_change(history, run.run_id, judge_run(project, run), regression, why)
+
+
+def _list_benchmarks(history: History) -> str:
+    known = history.benchmarks().tail(_SHOWN_RUNS)
+    lines = [f"  {row.benchmark:<34} {row.verdict:<12} {row.sentence}" for row in known.itertuples()]
+    return "\n".join(["benchmarks:", *lines]) if lines else ""
 
 
 def _stage_table(project: Project, stage: str | None) -> pd.DataFrame:
     stages = open_history(project).stages()
+    stages = stages[stages["benchmark"].isna()]
     if stage is None:
         return stages
     own: pd.DataFrame = stages[stages["stage"] == stage]

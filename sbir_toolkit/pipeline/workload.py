@@ -1,0 +1,151 @@
+"""The workload of a benchmark: the pipeline's stages on files of fixed content, without notebooks.
+
+One repeat is one process: it imports the toolkit, reads both files, builds the index, matches, estimates the
+accuracy and judges the gates, from an empty store, and writes down what each stage took. What the phases
+inside took stands in the events, as in a run. A process of its own begins each time with the same empty
+caches, and has its own luck with addresses and pages, so repeats scatter as runs do.
+
+    python -m sbir_toolkit.pipeline.workload JOB.json
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sbir_toolkit.meter import EVENTS_VARIABLE, STAGE_VARIABLE, TreeSampler
+from sbir_toolkit.storage import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Files of fixed content to do the pipeline's work on.
+
+    Parameters
+    ----------
+    awards, recipients, seed
+        What the generator of synthetic files is told.
+    """
+
+    name: str
+    awards: int
+    recipients: int
+    seed: int = 7
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("small", 8_000, 80_000),
+        Workload("medium", 40_000, 500_000),
+        Workload("full", 219_500, 3_400_000),
+    )
+}
+
+
+def main(job_file: str) -> None:
+    """Do the work that a job file describes, once, and write down what each stage took."""
+    job = read_json(Path(job_file))
+    os.environ[EVENTS_VARIABLE] = job["events"]
+    write_json(
+        Path(job["outcome"]), do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]))
+    )
+
+
+def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """Go through the stages once, from an empty store.
+
+    Parameters
+    ----------
+    awards, recipients
+        The input files.
+    folder
+        Where tables and store go; empty.
+
+    Returns
+    -------
+    dict
+        For each stage, in their order, what a run's record keeps of it.
+    """
+    stages: dict[str, dict[str, Any]] = {}
+    with _measured("start", stages) as start:
+        from sbir_toolkit import sources
+        from sbir_toolkit.enrichment import enrich_awards, prepare_index
+        from sbir_toolkit.matching import measure_accuracy, open_index
+        from sbir_toolkit.params import Params
+        from sbir_toolkit.quality import decide, evaluate_gates, measure_quality
+        from sbir_toolkit.storage import write_parquet
+        from sbir_toolkit.tables import ACCURACY
+
+        params, store, data = Params(), folder / "store", folder / "data"
+        start["rows_in"] = 0
+    with _measured("load_awards", stages) as facts:
+        loaded = sources.load_awards(awards, data, params.limits)
+        facts["rows_in"] = loaded.records_read
+    with _measured("load_recipients", stages) as facts:
+        facts["rows_in"] = sources.load_recipients(recipients, data, params.limits).records_read
+    with _measured("match_recipients", stages) as facts:
+        tables = data / "awards.parquet", data / "recipients.parquet"
+        enriched = enrich_awards(*tables, data, store, params)
+        facts["rows_in"] = loaded.records_read
+    with _measured("accuracy", stages) as facts:
+        import pandas as pd
+
+        companies, matches = (
+            pd.read_parquet(data / f"{name}.parquet") for name in ("companies", "company_matches")
+        )
+        index = open_index(prepare_index(data / "recipients.parquet", store, params))
+        told = params.matching, params.accuracy
+        report = measure_accuracy(companies, matches, index, *told, confidence=params.quality.confidence)
+        write_parquet(data / "accuracy.parquet", ACCURACY.arrow(ACCURACY.check(report.table)))
+        facts["rows_in"] = len(companies)
+    with _measured("quality_gates", stages) as facts:
+        names = ("enriched_awards", "award_rejects", "recipients", "recipient_rejects", "accuracy")
+        records = {"award_records": loaded.records_read, **enriched.counts}
+        metrics = measure_quality({name: data / f"{name}.parquet" for name in names}, records, params.quality)
+        decide(evaluate_gates(metrics.table, params.quality.gates))
+        facts["rows_in"] = loaded.records_read
+    return stages
+
+
+@contextlib.contextmanager
+def _measured(name: str, stages: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    os.environ[STAGE_VARIABLE] = name
+    sampler = TreeSampler(os.getpid(), 0.05)
+    before, moved = _used(), sampler.sample()
+    facts: dict[str, Any] = {}
+    started, clock = time.time(), time.perf_counter()
+    sampler.start()
+    yield facts
+    elapsed_s = time.perf_counter() - clock
+    sampler.stop()
+    used, last = _used(), sampler.sample()
+    stages[name] = {
+        "status": "done",
+        "started": started,
+        "ended": started + elapsed_s,
+        "elapsed_s": elapsed_s,
+        **facts,
+        **{figure: used[figure] - before[figure] for figure in used},
+        "peak_bytes": sampler.peak_bytes_,
+        "read_bytes": last.read_bytes - moved.read_bytes,
+        "written_bytes": last.written_bytes - moved.written_bytes,
+    }
+    stages[name]["cpu_s"] = stages[name]["user_s"] + stages[name]["system_s"]
+
+
+def _used() -> dict[str, float]:
+    both = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    names = {"user_s": "utime", "system_s": "stime", "minor_faults": "minflt", "major_faults": "majflt"}
+    return {figure: sum(getattr(usage, f"ru_{name}") for usage in both) for figure, name in names.items()}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

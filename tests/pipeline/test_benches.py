@@ -1,0 +1,125 @@
+"""`bench` keeps what it measures, compares it with what was kept, and ends with 4 on a regression."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sbir_toolkit import Params
+from sbir_toolkit.cli import main
+from sbir_toolkit.errors import ParameterError, StageError
+from sbir_toolkit.meter import STAGE_VARIABLE
+from sbir_toolkit.performance import History, Patience
+from sbir_toolkit.pipeline import workload as child_module
+from sbir_toolkit.pipeline.benches import run_bench
+from sbir_toolkit.pipeline.project import Project
+from sbir_toolkit.pipeline.workload import Workload, do_work
+
+from .toy import make_project
+
+TINY = Workload("tiny", 30, 60)
+PATIENCE = Patience(screening=6, longest_screening=6, looks=(10,))
+# A workload that takes no time and says that it took some.
+PRETENCE = """
+import json, random, sys, time
+job, slow, now = json.load(open(sys.argv[2])), float(sys.argv[1]), time.time()
+draw = random.Random(now)
+stages, events, at = {}, [], now
+for stage, phase, cost in (("load", "read", 1.0), ("match", "score", 2.0 * slow)):
+    cost *= draw.gauss(1, 0.01)
+    used = {"elapsed_s": cost, "cpu_s": cost}
+    stages[stage] = {"status": "done", "started": at, "rows_in": 9, "peak_bytes": 9, "read_bytes": 1,
+                     "written_bytes": 1, **used}
+    events.append({"at": at + cost, "kind": "phase", "stage": stage, "phase": phase, "started": at, **used})
+    at += cost
+json.dump(stages, open(job["outcome"], "w"))
+open(job["events"], "w").write("".join(json.dumps(event) + "\\n" for event in events))
+"""
+
+
+def pretend(slow: float) -> list[str]:
+    return [sys.executable, "-S", "-c", PRETENCE, str(slow)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project that nothing was measured in yet, and a calibration that takes no time."""
+    project = make_project(tmp_path, {"match": {"writes": ["funding"]}})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SBIR_OUTPUTS", str(project.outputs))
+    monkeypatch.setattr("sbir_toolkit.pipeline.benches.calibrate", lambda: 0.03)
+    return project
+
+
+def test_a_slow_down_is_found_kept_and_accepted(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first benchmark is the baseline, the second is slower, and a person makes that the new baseline."""
+    told = {"say": lambda _line: None, "patience": PATIENCE}
+    first = run_bench(project, Params(), TINY, child=pretend(1.0), **told)
+    assert first.verdict == "unknown"
+    slow = run_bench(project, Params(), TINY, child=pretend(1.2), **told)
+    assert slow.verdict == "regression"
+    assert slow.verdicts.regressions["id"].str.contains("match").all()
+    assert "slowdown:match/score" in set(slow.verdicts.regressions["id"])
+    assert "| match | score | time | +" in slow.to_markdown()
+    assert [told.stage for told in slow.explained] == ["match"]
+    history = History(project.history)
+    assert history.benchmarks()["verdict"].tolist() == ["unknown", "regression"]
+    assert len(history.runs()) == 6 + 16
+    assert main(["history"]) == 0
+    assert slow.benchmark in capsys.readouterr().out
+    for regression in slow.verdicts.regressions["id"]:
+        assert main(["accept", regression, "--run", slow.benchmark, "--why", "more checks"]) == 0
+    again = run_bench(project, Params(), TINY, child=pretend(1.2), **told)
+    assert again.verdict == "no change"
+
+
+def test_bench_ends_with_4_on_a_regression(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In CI it prints Markdown, and its exit code says whether it got slower."""
+    monkeypatch.setattr(child_module, "WORKLOADS", {"small": TINY})
+    monkeypatch.setattr(run_bench, "__kwdefaults__", run_bench.__kwdefaults__ | {"child": pretend(1.0)})
+    assert main(["bench", "small", "--ci"]) == 0
+    assert "## Benchmark tiny: unknown" in capsys.readouterr().out
+    monkeypatch.setattr(run_bench, "__kwdefaults__", run_bench.__kwdefaults__ | {"child": pretend(1.3)})
+    assert main(["bench", "small"]) == 4
+    assert "sbir-toolkit accept" in capsys.readouterr().out
+
+
+def test_what_cannot_be_measured_is_said(project: Project) -> None:
+    """A revision that git doesn't know and a workload that fails are named."""
+    with pytest.raises(ParameterError, match="no-such-revision"):
+        run_bench(project, Params(), TINY, against="no-such-revision", say=lambda _line: None)
+    with pytest.raises(StageError, match="out of order"):
+        broken = [sys.executable, "-S", "-c", "raise SystemExit('out of order')"]
+        run_bench(project, Params(), TINY, child=broken, say=lambda _line: None)
+
+
+def test_the_workload_goes_through_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One repeat, for real: every stage worked and says what it took."""
+    monkeypatch.setenv(STAGE_VARIABLE, "")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "sbir_toolkit.cli",
+            "synth",
+            tmp_path,
+            "--awards",
+            "60",
+            "--recipients",
+            "300",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    stages = do_work(tmp_path / "awards.csv", tmp_path / "recipients.csv", tmp_path)
+    names = ["load_awards", "load_recipients", "match_recipients", "accuracy", "quality_gates"]
+    assert list(stages) == ["start", *names]
+    assert stages["load_awards"]["rows_in"] == 60
+    for facts in stages.values():
+        assert 0 < facts["cpu_s"] == facts["user_s"] + facts["system_s"]
+        assert facts["peak_bytes"] > 10_000_000
