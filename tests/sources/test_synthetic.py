@@ -152,6 +152,23 @@ def test_parquet_and_csv_hold_the_same_recipients(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read(by_format["csv"]), stored, check_dtype=False)
 
 
+def test_awards_are_the_same_in_each_edition(tmp_path: Path) -> None:
+    """The older file and the interface's answers are read as the same awards; each lacks something."""
+    frames = {}
+    for form in ("csv", "legacy", "json"):
+        files = write_synthetic(tmp_path / form, awards=120, recipients=300, seed=3, awards_format=form)
+        frames[form], rejects = read_awards(files.awards)
+        assert len(rejects) == 2
+    current = frames["csv"].drop(columns="source_line")
+    legacy = frames["legacy"].drop(columns=["source_line", "uei", "award_usd"])
+    pd.testing.assert_frame_equal(legacy, current.drop(columns=["uei", "award_usd"]))
+    pd.testing.assert_series_equal(frames["legacy"]["award_usd"], current["award_usd"] // 1)
+    dates = ["solicitation_close_date", "receipt_date", "notification_date"]
+    # Each answer has a link of its own, so none repeats another.
+    answers = frames["json"].drop(columns=["source_line", "is_duplicate", *dates])
+    pd.testing.assert_frame_equal(answers, current.drop(columns=["is_duplicate", *dates]))
+
+
 def test_the_truth_names_rows_that_exist(world: World) -> None:
     """Each record has its line of truth, and each counterpart stands in the recipient file."""
     truth = world.truth

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,9 @@ import pyarrow as pa
 from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.meter import phase
 from sbir_toolkit.sources.synthetic.archives import award_actions, write_actions
-from sbir_toolkit.sources.synthetic.awards import COLUMNS, TRUTH_COLUMNS, AwardRows
+from sbir_toolkit.sources.synthetic.awards import TRUTH_COLUMNS, AwardRows
 from sbir_toolkit.sources.synthetic.dumps import write_dump
+from sbir_toolkit.sources.synthetic.editions import as_json_lines, as_legacy
 from sbir_toolkit.sources.synthetic.extracts import write_extract
 from sbir_toolkit.sources.synthetic.lines import (
     OFFICIAL_QUOTING,
@@ -28,12 +29,14 @@ from sbir_toolkit.sources.synthetic.lines import (
     csv_lines,
     header_line,
 )
+from sbir_toolkit.sources.synthetic.places import Gazetteer
 from sbir_toolkit.sources.synthetic.population import plan_population
 from sbir_toolkit.sources.synthetic.recipients import SCHEMA, RecipientRows
 from sbir_toolkit.sources.synthetic.register import Register, spell_companies
 from sbir_toolkit.storage import atomic_path, parquet_writer
 
 RecipientsFormat = Literal["csv", "parquet", "dump", "sam"]
+AwardsFormat = Literal["csv", "legacy", "json"]
 
 _SUFFIXES: dict[RecipientsFormat, str] = {"csv": ".csv", "parquet": ".parquet", "dump": ".zip", "sam": ".zip"}
 _BLOCK_ROWS = 25_000
@@ -71,6 +74,7 @@ def write_synthetic(
     recipients: int,
     seed: int,
     recipients_format: RecipientsFormat = "csv",
+    awards_format: AwardsFormat = "csv",
     archives: bool = False,
     block_rows: int = _BLOCK_ROWS,
 ) -> SyntheticFiles:
@@ -79,8 +83,8 @@ def write_synthetic(
     Parameters
     ----------
     folder
-        Where to write `awards.csv`, `recipients.csv` (or `.parquet`, `.zip`) and `truth.csv`; made when
-        missing.
+        Where to write `awards.csv` (or `.jsonl`), `recipients.csv` (or `.parquet`, `.zip`) and `truth.csv`;
+        made when missing.
     awards, recipients
         How many records of each; 0 or more.
     seed
@@ -88,6 +92,8 @@ def write_synthetic(
     recipients_format
         `csv`, `parquet`, `dump` (of USAspending's database), or `sam` (SAM.gov's extract; those with a UEI
         only).
+    awards_format
+        `csv`, `legacy` (the bulk file of before, as CSV), or `json` (the interface's answers, one a line).
     archives
         Whether to write USAspending's award archives, too: who was paid under the awards' contracts.
     block_rows
@@ -103,11 +109,11 @@ def write_synthetic(
     ParameterError
         When a count, the format or the block size is none.
     """
-    _check(awards, recipients, recipients_format, block_rows)
+    _check(awards, recipients, block_rows, recipients_format, awards_format)
     name = f"recipients{_SUFFIXES[recipients_format]}"
     named = (f"FY{_ARCHIVED_YEAR}_All_{kind}_Full.zip" for kind in ("Contracts", "Assistance"))
     files = SyntheticFiles(
-        folder / "awards.csv",
+        folder / ("awards.jsonl" if awards_format == "json" else "awards.csv"),
         folder / name,
         folder / "truth.csv",
         tuple(folder / name for name in named) if archives else (),
@@ -119,6 +125,7 @@ def write_synthetic(
     recipient_rows = RecipientRows(population, register, spellings)
     award_rows = AwardRows(population, spellings, recipient_rows)
     paid: list[tuple[pa.Table, pa.Table]] = []
+    gazetteer = population.gazetteer
 
     with phase("write_synthetic_recipients", rows=recipients):
 
@@ -133,11 +140,11 @@ def write_synthetic(
         awards_path.open("wb") as awards_file,
         truth_path.open("wb") as truth_file,
     ):
-        awards_file.write(header_line(COLUMNS, OFFICIAL_QUOTING))
+        awards_file.write(_write_awards(award_rows.make(0, 0)[0], awards_format, gazetteer, None))
         truth_file.write(header_line(TRUTH_COLUMNS, PLAIN_QUOTING))
         for start, stop in _blocks(awards, block_rows):
             rows, truth = award_rows.make(start, stop)
-            awards_file.write(csv_lines(rows, OFFICIAL_QUOTING))
+            awards_file.write(_write_awards(rows, awards_format, gazetteer, start))
             truth_file.write(csv_lines(truth, PLAIN_QUOTING))
             if archives:
                 numbers, entities = np.arange(start, stop), award_rows.entities(start, stop)
@@ -149,7 +156,19 @@ def write_synthetic(
     return files
 
 
-def _check(awards: int, recipients: int, recipients_format: str, block_rows: int) -> None:
+def _write_awards(
+    rows: pa.Table, form: AwardsFormat, gazetteer: Gazetteer, first: int | None
+) -> bytes | memoryview:
+    """Write awards, numbered from `first`, in an edition; where that is None, what stands above them."""
+    if form == "json":
+        return b"" if first is None else as_json_lines(rows, gazetteer, first)
+    filed = as_legacy(rows, gazetteer) if form == "legacy" else rows
+    if first is None:
+        return header_line(filed.column_names, OFFICIAL_QUOTING)
+    return csv_lines(filed, OFFICIAL_QUOTING)
+
+
+def _check(awards: int, recipients: int, block_rows: int, recipients_format: str, awards_format: str) -> None:
     bounds = (
         ("awards", awards, 0, None),
         ("recipients", recipients, 0, None),
@@ -163,11 +182,14 @@ def _check(awards: int, recipients: int, recipients_format: str, block_rows: int
                     f"'{name}' of the synthetic files is out of bounds", expected=expected, got=f"{value:,}"
                 )
             )
-    if recipients_format not in _SUFFIXES:
-        known = ", ".join(_SUFFIXES)
-        raise ParameterError(
-            explain("the format of the recipients is unknown", expected=known, got=recipients_format)
-        )
+    for name, given, known in (
+        ("recipients", recipients_format, get_args(RecipientsFormat)),
+        ("awards", awards_format, get_args(AwardsFormat)),
+    ):
+        if given not in known:
+            raise ParameterError(
+                explain(f"the format of the {name} is unknown", expected=", ".join(known), got=given)
+            )
 
 
 def _blocks(rows: int, block_rows: int) -> Iterator[tuple[int, int]]:
