@@ -36,11 +36,9 @@ _SAM_FIELDS = 142
 _SAM_USED = (0, 2, 3, 11, 12, 15, 17, 18, 19, 21, 31, 32, 34)
 
 
-def main() -> None:
-    """Read as the arguments say."""
-    tool, form, path, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
-    rows = {"toolkit": _by_toolkit, "pyarrow": _by_pyarrow}[tool](form, path, folder)
-    print(rows)
+def read(tool: str, form: str, path: Path, folder: Path) -> int:
+    """Read a file of one of `FORMS` by one of `TOOLS` into a folder; give the number of records."""
+    return {"toolkit": _by_toolkit, "pyarrow": _by_pyarrow}[tool](form, path, folder)
 
 
 def _by_toolkit(form: str, path: Path, folder: Path) -> int:
@@ -146,6 +144,7 @@ _READERS: dict[str, Callable[[Path, str], Batches]] = {
     "archive": _read_archive,
 }
 FORMS = tuple(_READERS)
+TOOLS = ("toolkit", "pyarrow")
 
 if __name__ == "__main__":
-    main()
+    print(read(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])))

@@ -24,14 +24,13 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from benchmarks.measuring import Measured, describe_machine, make_files, make_parser, measure, spread
-from benchmarks.read_one import FORMS
+from benchmarks.read_one import FORMS, TOOLS
 from benchmarks.results import store
 from sbir_toolkit import write_synthetic
 from sbir_toolkit.sources.synthetic import write_archive, write_dump, write_extract
 from sbir_toolkit.sources.synthetic.recipients import SCHEMA
 from sbir_toolkit.storage import parquet_writer
 
-TOOLS = ("toolkit", "pyarrow")
 _COMMAND = [sys.executable, "-m", "benchmarks.read_one"]
 _LOOKUP_ROWS, _EXTRACT_ROWS, _ACTIONS = 17_700_000, 930_000, 5_500_000
 # Six in ten of the made-up recipients have a DUNS.
@@ -47,7 +46,7 @@ def main() -> None:
     options = _options()
     folder = options.folder / f"reading-{options.share:g}"
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {form: _make_file(form, folder, options) for form in options.forms}
+    paths = {form: make_file(form, folder, options) for form in options.forms}
     machine = describe_machine()
     measured: dict[str, dict[str, list[Measured]]] = {form: {tool: [] for tool in TOOLS} for form in paths}
     for turn in range(options.repeats):
@@ -90,8 +89,8 @@ def _known_forms(forms: list[str]) -> list[str]:
     return [form for form in FORMS if form in forms]
 
 
-def _make_file(form: str, folder: Path, options: argparse.Namespace) -> Path:
-    """Make the file of a kind, once."""
+def make_file(form: str, folder: Path, options: argparse.Namespace) -> Path:
+    """Make the file of one of `FORMS` in a folder, once; the options are those of the command line."""
     awards, recipients = (int(options.share * count) for count in (options.awards, options.recipients))
     plain = make_files(options.folder, awards, recipients, options.seed)
     if form in {"awards_csv", "csv"}:
