@@ -197,6 +197,7 @@ def read_columns(
     form: Format,
     read_column: Callable[[str, pa.Array], tuple[pa.Array, Counter[str]]],
     repaired: Counter[str],
+    examples: dict[str, str],
 ) -> dict[str, pa.Array]:
     """Clean and read each column of a batch.
 
@@ -210,6 +211,8 @@ def read_columns(
         Turns a column's name and clean text into values, and counts what it couldn't read.
     repaired
         The counts are added to this.
+    examples
+        To this, for each kind, the first value that couldn't be read, and where it stands.
 
     Returns
     -------
@@ -222,6 +225,9 @@ def read_columns(
         columns[column], counts = read_column(column, text)
         repaired.update(counts)
         repaired["html_entity"] += decoded
+        for kind in +counts:
+            if kind not in examples:
+                examples[kind] = _first_lost(batch, text, columns[column])
     return columns
 
 
@@ -293,11 +299,22 @@ def _normalise(
             part = normalise(batch)
             faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
             part = Normalised(
-                part.table, faults, batch.repaired + part.repaired, batch.file, part.merged, batch.contracts
+                part.table,
+                faults,
+                batch.repaired + part.repaired,
+                batch.file,
+                part.merged,
+                batch.contracts,
+                part.examples,
             )
             tally.add(batch, part)
         yield part
     tally.refuse_nothing()
+
+
+def _first_lost(batch: Batch, before: pa.Array, after: pa.Array) -> str:
+    at = pc.index(pc.and_(pc.is_valid(before), pc.is_null(after)), True).as_py()
+    return f"{batch.file}, line {batch.lines[at]}: {before[at].as_py()}"
 
 
 class _Beside:

@@ -46,6 +46,8 @@ class Loaded:
         The file of each table, by the table's name; empty when nothing was written.
     merged
         Records that went into another record's row, counted by kind.
+    examples
+        Of kinds of repaired values the first one, with its file and line.
     """
 
     sources: tuple[Path, ...]
@@ -57,6 +59,7 @@ class Loaded:
     assumptions: list[str]
     paths: dict[str, Path] = field(default_factory=dict)
     merged: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def own_records(self) -> int:
@@ -70,18 +73,22 @@ class Loaded:
         -------
         pandas.DataFrame
             `outcome` (kept, merged, rejected, repaired), `kind`, `count`, `example`: of rejects the first
-            one, with its file and line. Records that were repaired are among those kept.
+            one, with its file and line, and of values that couldn't be read. Records that were repaired are
+            among those kept.
         """
-        examples = self._examples()
+        rejects = self._first_rejects()
         rows = [
             ("kept", "", self.rows, ""),
             *(("merged", kind, count, "") for kind, count in self.merged.items()),
-            *(("rejected", kind, count, examples.get(kind, "")) for kind, count in self.rejected.items()),
-            *(("repaired", kind, count, "") for kind, count in self.repaired.items()),
+            *(("rejected", kind, count, rejects.get(kind, "")) for kind, count in self.rejected.items()),
+            *(
+                ("repaired", kind, count, self.examples.get(kind, "")[:_EXAMPLE_CHARACTERS])
+                for kind, count in self.repaired.items()
+            ),
         ]
         return pd.DataFrame(rows, columns=["outcome", "kind", "count", "example"])
 
-    def _examples(self) -> dict[str, str]:
+    def _first_rejects(self) -> dict[str, str]:
         path = self.paths.get(f"{self.table.removesuffix('s')}_rejects")
         if path is None or not self.rejected:
             return {}
@@ -127,7 +134,7 @@ class Normalised:
     """One batch's rows in the table's columns, the records that couldn't be used, and what was repaired.
 
     `merged` counts records that went into another one's row; `contracts` are the contract numbers that came
-    with the records, by the contract of the table.
+    with the records, by the contract of the table; `examples` has a value of each kind that couldn't be read.
     """
 
     table: pa.Table
@@ -136,6 +143,7 @@ class Normalised:
     file: str = ""
     merged: Counter[str] = field(default_factory=Counter)
     contracts: pa.Table | None = None
+    examples: dict[str, str] = field(default_factory=dict)
 
 
 class Tally:
@@ -157,6 +165,7 @@ class Tally:
         self._rejected: Counter[str] = Counter()
         self._repaired: Counter[str] = Counter()
         self._merged: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
         self._assumptions: dict[str, tuple[str, ...]] = {}
 
     def add(self, batch: Batch, part: Normalised) -> None:
@@ -165,6 +174,7 @@ class Tally:
         self._rows += part.table.num_rows
         self._rejected.update(fault.reason for fault in part.faults)
         self._repaired.update(part.repaired)
+        self._examples = part.examples | self._examples
         self._merged.update(batch.merged + part.merged)
         self._assumptions[batch.file] = batch.layout.assumptions
         if self._records != self._rows + self._rejected.total() + self._merged.total():
@@ -222,6 +232,7 @@ class Tally:
             self._assumed(),
             paths,
             dict(sorted(self._merged.items())),
+            self._examples,
         )
 
 

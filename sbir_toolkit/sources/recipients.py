@@ -131,13 +131,14 @@ class _RecipientNormaliser:
     def __call__(self, batch: Batch) -> Normalised:
         batch, faults = loading.set_aside(batch, _check(batch))
         repaired: Counter[str] = Counter()
-        columns = loading.read_columns(batch, RECIPIENT_FORMAT, _read, repaired)
+        examples: dict[str, str] = {}
+        columns = loading.read_columns(batch, RECIPIENT_FORMAT, _read, repaired, examples)
         columns["recipient_id"] = _complete_ids(columns)
         table = pa.table(
             {name: columns[name] for name in tables.RECIPIENTS.names}, schema=tables.RECIPIENTS.arrow_schema
         )
         if self._keeps_repeats:
-            return Normalised(table, faults, +repaired)
+            return Normalised(table, faults, +repaired, examples=examples)
         is_repeat = self._ids.count(digest_rows([columns["recipient_id"]])) > 0
         merged = Counter({batch.repeats: int(is_repeat.sum())} if batch.repeats else {})
         if is_repeat.any() and not merged:
@@ -148,7 +149,7 @@ class _RecipientNormaliser:
             ]
         if is_repeat.any():
             table = table.filter(pa.array(~is_repeat))
-        return Normalised(table, faults, +repaired, merged=+merged)
+        return Normalised(table, faults, +repaired, merged=+merged, examples=examples)
 
 
 def _check(batch: Batch) -> list[loading.Check]:
