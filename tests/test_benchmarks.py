@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import re
@@ -13,6 +14,8 @@ import pytest
 
 from benchmarks.judge import expected_calibration_error, judge, read_links, read_truth
 from benchmarks.peers import PEERS, peer_command
+from benchmarks.read_one import FORMS, TOOLS, read
+from benchmarks.reading import make_file
 from benchmarks.scaling import fit_growth, write_names
 from sbir_toolkit import write_synthetic
 from sbir_toolkit.errors import InputError, ToolkitError
@@ -30,6 +33,7 @@ MODULES = [
     "benchmarks.detection",
     "benchmarks.overhead",
     "benchmarks.regression_rules",
+    "benchmarks.reading",
 ]
 
 
@@ -196,3 +200,13 @@ def test_a_peer_without_environment_says_how_to_make_it(monkeypatch: pytest.Monk
     monkeypatch.setattr("benchmarks.peers.HERE", Path(sys.prefix) / "nowhere" / "peers")
     with pytest.raises(ToolkitError, match="make peer-floor"):
         peer_command("floor")
+
+
+def test_each_kind_of_file_is_read_alike(tmp_path: Path) -> None:
+    """The toolkit and pyarrow count as many records in each kind of file, at a thousandth of the sizes."""
+    options = argparse.Namespace(share=0.001, awards=219_500, recipients=3_400_000, seed=7, folder=tmp_path)
+    for form in FORMS:
+        path = make_file(form, tmp_path, options)
+        counts = {read(tool, form, path, tmp_path / tool) for tool in TOOLS}
+        assert len(counts) == 1, form
+        assert counts != {0}, form

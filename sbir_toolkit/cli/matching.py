@@ -47,6 +47,17 @@ def add_commands(commands: Commands) -> None:
         default="csv",
         help="how the recipients are written: dump is USAspending's database, sam is SAM.gov's extract",
     )
+    added.add_argument(
+        "--awards-form",
+        choices=["csv", "legacy", "json"],
+        default="csv",
+        help="how the awards are written: legacy is the bulk file of before, json what the interface answers",
+    )
+    added.add_argument(
+        "--archives",
+        action="store_true",
+        help="write USAspending's award archives, too: who was paid under these awards' contracts",
+    )
     added.add_argument("--seed", type=int, default=20_261_123, metavar="S", help="same seed, same bytes")
 
 
@@ -124,6 +135,8 @@ def synth(options: argparse.Namespace) -> int:
         recipients=options.recipients,
         seed=options.seed,
         recipients_format=options.form,
+        awards_format=options.awards_form,
+        archives=options.archives,
     )
-    print(files.awards, files.recipients, files.truth, sep="\n")
+    print(files.awards, files.recipients, files.truth, *files.archives, sep="\n")
     return 0

@@ -63,7 +63,7 @@ def combine_parts(parts: list[Path], out: Path) -> int:
     rows = 0
     with phase("combine") as span, parquet_writer(out, COMPANY_MATCHES.arrow_schema) as writer:
         for part in parts:
-            table = pq.read_table(part)
+            table = pq.read_table(part, columns=COMPANY_MATCHES.names)
             writer.write_table(table)
             rows += table.num_rows
         span.rows = rows

@@ -56,7 +56,7 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
     awards
         Parquet of the contract `awards`; read in batches, and only the seven fields and the year.
     companies
-        Where to write the contract `companies`.
+        Where to write the contract `companies`; `name_contracts` fills in their contracts.
     batch_rows
         Awards read at once.
 
@@ -82,6 +82,7 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
         found = found.append_column("company_id", company_ids(found))
         found = found.append_column("spelled", _spell_plainly(found["company"]))
         found = found.sort_by([("spelled", "ascending"), ("company_id", "ascending")])
+        found = found.append_column("contracts", pa.nulls(found.num_rows, pa.string()))
         write_parquet(companies, found.select(COMPANIES.names))
     return int(found.num_rows)
 

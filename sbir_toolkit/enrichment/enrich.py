@@ -24,6 +24,7 @@ from sbir_toolkit.enrichment.combine import (
     join_awards,
 )
 from sbir_toolkit.enrichment.companies import collapse_awards
+from sbir_toolkit.enrichment.contracts import name_contracts
 from sbir_toolkit.enrichment.execute import execute_chunks
 from sbir_toolkit.enrichment.journal import Journal
 from sbir_toolkit.enrichment.plan import plan_chunks
@@ -84,7 +85,15 @@ class Enriched:
         return "<p>" + "<br>".join(escape(line) for line in repr(self).splitlines()) + "</p>"
 
 
-def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, params: Params) -> Enriched:
+def enrich_awards(
+    awards: Path,
+    recipients: Path,
+    folder: Path,
+    store: Path,
+    params: Params,
+    *,
+    contracts: Path | None = None,
+) -> Enriched:
     """Match every award's company to a recipient and join what is known of it back to the awards.
 
     Parameters
@@ -97,6 +106,8 @@ def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, par
         Where the index and the committed chunks are kept from run to run.
     params
         The run's parameters.
+    contracts
+        Parquet of the contract `recipient_contracts`, where there is one.
 
     Returns
     -------
@@ -111,7 +122,7 @@ def enrich_awards(awards: Path, recipients: Path, folder: Path, store: Path, par
     InputError
         When the overrides can't be used or contradict each other.
     """
-    index = prepare_index(recipients, store, params)
+    index = prepare_index(recipients, store, params, contracts=contracts)
     enriched = link_awards(awards, index, folder, store, params, recipients=recipients)
     write_questions(awards, enriched.tables, open_index(index), batch_rows=params.limits.read_rows)
     check_conserved(awards, enriched.tables.enriched_awards, ENRICHED_AWARDS)
@@ -152,6 +163,7 @@ def link_awards(
     batch_rows = params.limits.read_rows
     if companies is None:
         companies = collapse_awards(awards, tables.companies, batch_rows=batch_rows)
+    name_contracts(awards, tables.companies, open_index(index), batch_rows=batch_rows)
     depends_on = _depends_on(index, params)
     home = store / "matching" / digest_value(depends_on)[7:23]
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
@@ -181,7 +193,12 @@ def link_awards(
 
 
 def prepare_index(
-    recipients: Path | Iterable[pa.Table], store: Path, params: Params, *, content: str | None = None
+    recipients: Path | Iterable[pa.Table],
+    store: Path,
+    params: Params,
+    *,
+    contracts: Path | None = None,
+    content: str | None = None,
 ) -> Path:
     """Find the recipient index in the store, or build it there.
 
@@ -197,17 +214,25 @@ def prepare_index(
         Where indices are kept.
     params
         The run's parameters.
+    contracts
+        Parquet of the contract `recipient_contracts`, where there is one; it is read after the recipients.
     content
-        What tells the recipients' content from any other; needed where they come in pieces.
+        What tells the recipients' content, and the contracts', from any other; needed where they come in
+        pieces.
 
     Returns
     -------
     pathlib.Path
         The index's folder.
     """
+    if isinstance(recipients, Path):
+        paths = (
+            [recipients, contracts] if contracts and pq.read_metadata(contracts).num_rows else [recipients]
+        )
+        content = digest_value([_digest(path) for path in paths])
     key = digest_value(
         {
-            "recipients": _digest(recipients) if isinstance(recipients, Path) else content,
+            "recipients": content,
             "max_word_postings": params.matching.max_word_postings,
             "code": code_digest("matching"),
             "libraries": library_versions(DECIDING_LIBRARIES),
@@ -216,7 +241,7 @@ def prepare_index(
     folder = store / "index" / key
     with locked(store / "index" / f"{key}.lock", "this recipient index", wait_s=_WAIT_S):
         if not folder.exists():
-            build_index(recipients, folder, params.matching, memory_mb=params.limits.memory_mb)
+            build_index(recipients, folder, params.matching, contracts, memory_mb=params.limits.memory_mb)
     open_index(folder)
     return folder
 

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.journal import Commit, Journal
-from sbir_toolkit.enrichment.plan import Chunk
+from sbir_toolkit.enrichment.plan import Chunk, company_keys
 from sbir_toolkit.enrichment.schedulers import Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
@@ -31,6 +31,9 @@ from sbir_toolkit.meter import emit
 from sbir_toolkit.params import Compute, Limits, Matching
 from sbir_toolkit.storage import digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
+
+KEY = "company_key"
+"""The column of a committed part that tells what each company's result depends on; see `company_keys`."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,14 @@ def match_chunk(task: ChunkTask) -> Commit:
     """Match one chunk's companies and write its part; runs in a worker."""
     clock, cpu = time.perf_counter(), time.thread_time()
     with pq.ParquetFile(task.companies) as file:
-        frame = _read_rows(file, task.chunk.start, task.chunk.stop).to_pandas()
-    known = _known_of(task.known, frame["company_id"])
+        companies = _read_rows(file, task.chunk.start, task.chunk.stop)
+    frame, keys = companies.to_pandas(), company_keys(companies)
+    known = _known_of(task.known, keys)
     new = frame[~frame["company_id"].isin(known["company_id"])]
     matches = pd.concat([known, match_companies(new, _opened_index(task.index), task.matching)])
     matches = matches.set_index("company_id").loc[frame["company_id"]].reset_index()
     part = Path(task.part)
-    write_parquet(part, COMPANY_MATCHES.arrow(matches))
+    write_parquet(part, COMPANY_MATCHES.arrow(matches).append_column(KEY, keys))
     return Commit(
         key=task.chunk.key,
         rows=len(matches),
@@ -144,18 +148,19 @@ def _carry_over(journal: Journal, keys: list[str]) -> str | None:
     parts = [pq.read_table(journal.part(commit.key)) for commit in journal.beside(keys)]
     if not parts:
         return None
-    known = pa.concat_tables(parts).to_pandas().drop_duplicates("company_id")
+    known = pa.concat_tables(parts).to_pandas().drop_duplicates(KEY)
     path = journal.folder / "known.parquet"
-    write_parquet(path, COMPANY_MATCHES.arrow(known))
+    keys = pa.array(known[KEY], pa.string())
+    write_parquet(path, COMPANY_MATCHES.arrow(known[COMPANY_MATCHES.names]).append_column(KEY, keys))
     return str(path)
 
 
-def _known_of(path: str | None, company_ids: pd.Series[str]) -> pd.DataFrame:
+def _known_of(path: str | None, keys: pa.ChunkedArray) -> pd.DataFrame:
     if path is None:
         nothing: pd.DataFrame = COMPANY_MATCHES.arrow_schema.empty_table().to_pandas()
         return nothing
-    wanted = pc.is_in(pc.field("company_id"), pa.array(company_ids, pa.string()))
-    known: pd.DataFrame = pq.read_table(path, filters=wanted).to_pandas()
+    wanted = pc.is_in(pc.field(KEY), keys.combine_chunks())
+    known: pd.DataFrame = pq.read_table(path, columns=COMPANY_MATCHES.names, filters=wanted).to_pandas()
     return known
 
 

@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.matching.layout import MEMORY_SHARE
@@ -26,6 +28,7 @@ from sbir_toolkit.storage import digest_value
 BYTES_PER_COMPANY = 40_000
 SMALLEST_CHUNK, LARGEST_CHUNK = 250, 20_000
 CHUNKS_PER_WORKER = 4
+_KEYED = ("company_id", "contracts")
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def plan_chunks(companies: Path, params: Params, workers: int, depends_on: dict[
     ChunkPlan
         Chunks in order; none when there are no companies.
     """
-    ids = pq.read_table(companies, columns=["company_id"])["company_id"].combine_chunks()
+    ids = company_keys(pq.read_table(companies, columns=list(_KEYED))).combine_chunks()
     size, reason = _chunk_size(len(ids), params, workers)
     shared = digest_value(depends_on)
     chunks = []
@@ -86,6 +89,22 @@ def explain_memory(memory_mb: int) -> str:
     if allocator_settings(memory_mb):
         told += f", and memory goes back as soon as it's free, as the limit is below {THRIFTY_BELOW_MB:,} MB"
     return told
+
+
+def company_keys(companies: pa.Table) -> pa.ChunkedArray:
+    """Give what tells a company from any other: its id, and the contracts that name a recipient.
+
+    Parameters
+    ----------
+    companies : pyarrow.Table
+        With the columns company_id and contracts of the contract `companies`.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray of str
+    """
+    names = [companies[name] for name in _KEYED]
+    return pc.binary_join_element_wise(*names, " ", null_handling="skip")
 
 
 def _chunk_size(companies: int, params: Params, workers: int) -> tuple[int, str]:

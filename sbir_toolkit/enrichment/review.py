@@ -23,6 +23,7 @@ from sbir_toolkit.enrichment.combine import MatchTables
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids
 from sbir_toolkit.enrichment.overrides import SPELLED
 from sbir_toolkit.matching import RecipientIndex
+from sbir_toolkit.matching.identifiers import KINDS
 from sbir_toolkit.matching.lookup import find_recipients, name_keys
 from sbir_toolkit.matching.places import read_places
 from sbir_toolkit.meter import phase
@@ -33,6 +34,7 @@ _FACTS = ("award_usd", "award_year", "website")
 _FOUND = {
     "uei": "Has the firm's UEI.",
     "duns": "Has the firm's DUNS.",
+    "contract": "Was paid under a contract of the firm.",
     "name_exact": "Has the same name.",
     "name_fuzzy": "Has another name.",
     "sibling": "Is the recipient of another company of this name.",
@@ -166,7 +168,7 @@ def _most_frequent(values: pd.Series[str]) -> str:
 
 def _in_words(tier: str, evidence: str) -> str:
     found: dict[str, float] = json.loads(evidence)
-    weights = {piece: bits for piece, bits in found.items() if piece not in ("prior", "uei", "duns")}
+    weights = {piece: bits for piece, bits in found.items() if piece not in ("prior", *KINDS)}
     parts = [_FOUND[tier]]
     for verdict, sign in (("For it", 1), ("Against it", -1)):
         pieces = [(bits * sign, piece) for piece, bits in weights.items() if not isinstance(bits, str)]

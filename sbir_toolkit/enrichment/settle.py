@@ -30,6 +30,7 @@ from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.matching import RecipientIndex
 from sbir_toolkit.matching.exclusions import match_excluding
+from sbir_toolkit.matching.identifiers import KINDS
 from sbir_toolkit.matching.lookup import Named, find_recipients, name_keys
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
@@ -158,7 +159,7 @@ def _find_refiled(
 ) -> None:
     """Give the rulings companies of the same name and state for those that are filed otherwise now."""
     is_accepted = (matches["decision"] == "accept").to_numpy()
-    is_identified = is_accepted & matches["tier"].isin(["uei", "duns"]).to_numpy()
+    is_identified = is_accepted & matches["tier"].isin(KINDS).to_numpy()
     taken: dict[int, list[_Ruling]] = {}
     for ruling in rulings:
         for at in ruling.companies:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sbir_toolkit.matching.candidates import Candidates, pairs_with_rows
 from sbir_toolkit.matching.evidence import measure_pairs
-from sbir_toolkit.matching.identifiers import Hits, read_identity, weigh_differing
+from sbir_toolkit.matching.identifiers import KINDS, Hits, read_identity, weigh_differing
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.match import Matched
 from sbir_toolkit.matching.model import Matrix, make_terms, sum_groups, weigh
@@ -36,6 +36,8 @@ PRIOR = "prior"
 """The piece that stands for what is known of any candidate before it is compared."""
 NEARNESS = tuple(_IN_WORDS[level] for level in LEVELS)
 """How near two places are, in words, by level."""
+IDENTIFIER_NAMES = {"uei": "UEI", "duns": "DUNS", "contract": "contract"}
+"""What identifies a recipient, in words."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def side_with(frame: pd.DataFrame, index: RecipientIndex, row: int) -> Side:
     pairs, _ = pairs_with_rows(index, names, places, np.zeros(1, np.int64), np.array([row]))
     measures = measure_pairs(index, names, pairs)
     terms = make_terms(measures)
-    identity = read_identity(*(pa.array(frame[name], pa.string()) for name in ("uei", "duns")))
+    identity = read_identity(frame)
     differing = weigh_differing(index, identity, pairs)
     if not len(pairs):
         return Side(row, np.nan, {})
@@ -145,11 +147,14 @@ def side_with(frame: pd.DataFrame, index: RecipientIndex, row: int) -> Side:
 
 def side_of_hit(frame: pd.DataFrame, hits: Hits, index: RecipientIndex) -> Side:
     """Explain a company beside the recipient that its identifier names."""
-    row, kind = int(hits.row[0]), "uei" if hits.is_uei[0] else "duns"
+    row, kind = int(hits.row[0]), KINDS[hits.kind[0]]
     beside = side_with(frame, index, row).pieces
     company, shown = frame.iloc[0], index.shown(hits.row[:1]).to_pylist()[0]
+    own, theirs = (
+        (company["contracts"], "paid under it") if kind == "contract" else (company[kind], shown[kind])
+    )
     compared = {
-        kind.upper(): (str(company[kind]), str(shown[kind])),
+        IDENTIFIER_NAMES[kind]: (str(own).replace("|", ", "), str(theirs)),
         "name": beside["name"][1:] if beside else (str(company["company"]), str(shown["recipient_name"])),
         "place": beside["place"][1:] if beside else ("", ""),
     }

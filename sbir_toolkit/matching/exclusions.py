@@ -2,14 +2,14 @@
 
 A person who says that a firm isn't a recipient says it of all the recipient's records, and of the identifier
 that led to it: a DUNS that names the wrong firm is a wrong DUNS. So the recipients' whole firms are kept from
-the company, an identifier that names one of them is left aside, and the rest competes as always.
+the company, an identifier that names one of them is left aside, and the rest competes as always. Contracts
+are left aside together: if one is wrong, nobody knows whose the others are.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sbir_toolkit.matching.decide import same_firm
 from sbir_toolkit.matching.identifiers import look_up, read_identity
@@ -26,7 +26,7 @@ def match_excluding(
 
     Parameters
     ----------
-    companies : pandas.DataFrame of shape (n, 9)
+    companies : pandas.DataFrame of shape (n, 11)
         As the contract `companies` says.
     index : RecipientIndex
     params : Matching
@@ -45,13 +45,11 @@ def match_excluding(
 def leave_identifiers(companies: pd.DataFrame, index: RecipientIndex, excluded: Ints) -> pd.DataFrame:
     """Leave aside the identifiers that name an excluded firm; parameters as for `match_excluding`."""
     left = companies.reset_index(drop=True)
-    company, row, is_uei = look_up(
-        index, read_identity(*(pa.array(left[name], pa.string()) for name in ("uei", "duns")))
-    )
+    company, row, kind = look_up(index, read_identity(left))
     is_wrong = np.zeros(len(row), bool)
     for column in excluded.T:
         is_wrong |= same_firm(index, row, column[company])
-    for name, is_this in (("uei", is_uei), ("duns", ~is_uei)):
-        wrong = np.isin(np.arange(len(left)), company[is_wrong & is_this])
+    for at, name in enumerate(("uei", "duns", "contracts")):
+        wrong = np.isin(np.arange(len(left)), company[is_wrong & (kind == at)])
         left[name] = left[name].mask(wrong)
     return left

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sbir_toolkit.matching.compared import (
+    IDENTIFIER_NAMES,
     NEARNESS,
     PRIOR,
     Scored,
@@ -26,7 +26,7 @@ from sbir_toolkit.matching.compared import (
 )
 from sbir_toolkit.matching.decide import same_firm
 from sbir_toolkit.matching.exclusions import leave_identifiers
-from sbir_toolkit.matching.identifiers import look_up, read_identity
+from sbir_toolkit.matching.identifiers import KINDS, look_up, read_identity
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.lookup import find_recipients
 from sbir_toolkit.matching.match import Matched, match_blocks, match_companies
@@ -230,10 +230,14 @@ def _sentence(
         chance += f"; next comes {names[1]} with {sides[1].probability:.3f}"
     verb = {"accept": "Accepted", "review": "For review", "reject": "Rejected"}[str(result["decision"])]
     if block.hits.row[0] >= 0:
-        kind = "UEI" if block.hits.is_uei[0] else "DUNS"
-        doubt = ", but name and place both contradict" if block.hits.is_conflict[0] else ""
-        doubt += _other_identifier(frame, block, index)
-        return f"{verb}: {names[0]} has the company's {kind}{doubt} ({chance})."
+        kind = KINDS[block.hits.kind[0]]
+        said = f"{names[0]} has the company's {IDENTIFIER_NAMES[kind]}"
+        if kind == "contract":
+            said = f"{names[0]} was paid under a contract of the company"
+        doubt = _other_identifier(frame, block, index)
+        if block.hits.is_conflict[0] and block.hits.name[0] < 0 and block.hits.place[0] < 0:
+            doubt = f", but name and place both contradict{doubt}"
+        return f"{verb}: {said}{doubt} ({chance})."
     at = int(block.choice.best[0])
     likeness = "has the same name" if block.measures["same_name"][at] > 0 else "has a similar name"
     if block.measures["same_name"][at] == 0 and block.measures["covered"][at] < 0.4:
@@ -242,14 +246,16 @@ def _sentence(
 
 
 def _other_identifier(frame: pd.DataFrame, block: Matched, index: RecipientIndex) -> str:
-    """Say when the company's other identifier names another firm."""
-    identity = read_identity(*(pa.array(frame[name], pa.string()) for name in ("uei", "duns")))
-    _, rows, _ = look_up(index, identity)
-    others = rows[~same_firm(index, rows, np.full(len(rows), block.hits.row[0]))]
+    """Say when another identifier of the company names another firm."""
+    _, rows, kinds = look_up(index, read_identity(frame))
+    others = np.flatnonzero(~same_firm(index, rows, np.full(len(rows), block.hits.row[0])))
     if not len(others):
         return ""
-    kind = "DUNS" if block.hits.is_uei[0] else "UEI"
-    return f", while its {kind} is that of {index.shown(others[:1]).column('recipient_name')[0].as_py()}"
+    name = index.shown(rows[others[:1]]).column("recipient_name")[0].as_py()
+    kind = KINDS[kinds[others[0]]]
+    if kind == "contract":
+        return f", while {name} was paid under a contract of the company"
+    return f", while its {IDENTIFIER_NAMES[kind]} is that of {name}"
 
 
 def _is_missing(value: object) -> bool:

@@ -11,7 +11,8 @@ The arrays, by the first part of their names:
 - `row_*`, `place_*`: each recipient, by row;
 - `word_*`, `pair_*`: each word, and each pair of neighbouring words, with the names it is in;
 - `typo_*`: each longer word with one letter left out, for finding mistyped ones;
-- `uei_*`, `duns_*`, and `place_key`, `place_rows`: sorted keys and the rows they lead to.
+- `uei_*`, `duns_*`, and `place_key`, `place_rows`: sorted keys and the rows they lead to;
+- `contract_*`: the same for contract numbers, and whether each is coded as SBIR or STTR.
 """
 
 from __future__ import annotations

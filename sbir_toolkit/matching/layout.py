@@ -30,6 +30,7 @@ import pyarrow as pa
 
 from sbir_toolkit.matching.blocks import SHOWN, read_blocks
 from sbir_toolkit.matching.columns import Columns, column_reader, read_column
+from sbir_toolkit.matching.contracts import lay_out_contracts
 from sbir_toolkit.matching.index import INDEX_VERSION, RecipientIndex, open_index, place_key
 from sbir_toolkit.matching.namesakes import count_bearers
 from sbir_toolkit.matching.ordering import Part, find_groups, sort_in_parts
@@ -53,6 +54,7 @@ def build_index(
     recipients: Path | Iterable[pa.Table],
     folder: Path,
     params: Matching,
+    contracts: Path | None = None,
     *,
     memory_mb: int = Limits().memory_mb,
 ) -> RecipientIndex:
@@ -66,6 +68,8 @@ def build_index(
         Where the index shall be; replaced when it exists.
     params : Matching
         Words in more names than `max_word_postings` are counted but don't list their names.
+    contracts : pathlib.Path, optional
+        Parquet of the contract `recipient_contracts`; read after the recipients.
     memory_mb : int
         What the whole process may use, in MB; a fifth of it is used for sorting.
 
@@ -95,6 +99,8 @@ def build_index(
                 beside = threads.submit(_lay_out_lists, temporary, scratch, rows, params, room // 2)
                 lay_out_words(temporary, scratch, params.max_word_postings, room // 2)
                 beside.result()
+            with phase("index_contracts"):
+                lay_out_contracts(contracts, temporary)
         shutil.rmtree(scratch)
         write_json(
             temporary / "index.json",

@@ -1,10 +1,11 @@
 """Each company with its recipient.
 
-The identifiers come first: who files a recipient's UEI or DUNS is that recipient, unless name and place
-both contradict. Whoever is left is looked for by name and place (`candidates`), the pairs found are
-compared (`evidence`) and weighed (`model`), and one recipient is accepted, one proposed for review, or none
-(`decide`). Each company's result depends on that company and the index alone, so any split into chunks
-gives the same rows. What companies of one name tell of each other is added afterwards (`match_siblings`).
+The identifiers come first: who files a recipient's UEI or DUNS, or was awarded one of its contracts, is that
+recipient, unless name and place both contradict. Whoever is left is looked for by name and place
+(`candidates`), the pairs found are compared (`evidence`) and weighed (`model`), and one recipient is
+accepted, one proposed for review, or none (`decide`). Each company's result depends on that company and the
+index alone, so any split into chunks gives the same rows. What companies of one name tell of each other is
+added afterwards (`match_siblings`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ import pyarrow.compute as pc
 from sbir_toolkit.matching.candidates import Candidates, find_candidates, pairs_with_rows
 from sbir_toolkit.matching.decide import Choice, choose, decide, same_firm
 from sbir_toolkit.matching.evidence import measure_pairs
-from sbir_toolkit.matching.identifiers import Hits, match_identifiers, read_identity, weigh_differing
+from sbir_toolkit.matching.identifiers import (
+    KINDS,
+    Hits,
+    match_identifiers,
+    read_identity,
+    weigh_differing,
+)
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.model import Matrix, best_of_each, compete, make_terms, sum_groups, weigh
 from sbir_toolkit.matching.names import read_names
@@ -49,7 +56,7 @@ def match_companies(
 
     Parameters
     ----------
-    companies : pandas.DataFrame of shape (n, 9)
+    companies : pandas.DataFrame of shape (n, 11)
         As the contract `companies` says.
     index : RecipientIndex
     params : Matching
@@ -147,7 +154,7 @@ def match_blocks(
 
     Parameters
     ----------
-    companies : pandas.DataFrame of shape (n, 9)
+    companies : pandas.DataFrame of shape (n, 11)
         As the contract `companies` says.
     index : RecipientIndex
     params : Matching
@@ -180,7 +187,7 @@ def _match_block(
         column = {name: companies.column(name).combine_chunks() for name in COMPANIES.names[:-1]}
         names = read_names(column["company"])
         places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
-        identity = read_identity(column["uei"], column["duns"])
+        identity = read_identity(companies)
     with phase("identifiers", rows=companies.num_rows):
         hits = match_identifiers(index, names, places, identity)
     with phase("candidates") as span:
@@ -250,7 +257,7 @@ def _result(block: Matched, index: RecipientIndex, params: Matching) -> pd.DataF
     # Who weighs more than name and place together is what found the recipient.
     is_told = np.append(block.sibling, 0.0)[choice.best] > np.log(2)
     tier = np.where(is_told, "sibling", tier)
-    tier = np.where(by_id, np.where(hits.is_uei, "uei", "duns"), tier)
+    tier = np.where(by_id, np.array(KINDS)[hits.kind], tier)
     linked = index.shown(np.where(is_linked, row, -1)).to_pandas()
     next_one = index.shown(next_row).to_pandas()
     return pd.DataFrame(
@@ -296,7 +303,7 @@ def _evidence(block: Matched) -> pa.Array:
     for piece, weight in (("name", hits.name), ("place", hits.place)):
         weights[piece] = np.where(by_id, weight / np.log(2), weights[piece])
     identifier = hits.identifier / np.log(2)
-    named = {"uei": by_id & hits.is_uei, "duns": by_id & ~hits.is_uei}
+    named = {kind: by_id & (hits.kind == at) for at, kind in enumerate(KINDS)}
     weights = {piece: np.where(is_named, identifier, 0.0) for piece, is_named in named.items()} | weights
     shown = [_as_member(piece, weight) for piece, weight in weights.items()]
     for said, siblings in (("told by", block.told_by), ("doubted by", block.doubted_by)):

@@ -37,7 +37,7 @@ import pyarrow as pa
 
 from sbir_toolkit.matching.candidates import Candidates
 from sbir_toolkit.matching.evidence import FORMS_MEET
-from sbir_toolkit.matching.identifiers import DIFFERS, Identity, differ, read_identity
+from sbir_toolkit.matching.identifiers import DIFFERS, KINDS, Registration, differ, read_registration
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.lookup import find_recipients
 from sbir_toolkit.matching.names import read_names
@@ -67,7 +67,6 @@ _MOVABLE = (0.6, 0.985)
 _MOST_SHARE = 0.998
 # A name of so many recognised companies says nothing.
 _MOST_SIBLINGS = 500
-_BY_IDENTIFIER = ("uei", "duns")
 TOLD_BY = ("recipient_id", "tier", "decision", "match_probability", "runner_up_probability")
 """What is to be known of each company's match."""
 NOBODY: _Objects = np.full(1, None, object)
@@ -88,7 +87,7 @@ class Siblings:
         That the company and the sibling are one firm, and the sibling is this recipient.
     told_by : object array of shape (m,)
         The sibling's company_id.
-    stranger : Identity of shape (n,)
+    stranger : Registration of shape (n,)
         The identifiers of each company's nearest sibling whose identifiers are no recipient's.
     doubted_by : object array of shape (n,)
         That sibling's company_id, or None.
@@ -102,7 +101,7 @@ class Siblings:
     row: Ints
     odds: Floats
     told_by: _Objects
-    stranger: Identity
+    stranger: Registration
     doubted_by: _Objects
     share: Floats
     moves: Floats
@@ -115,7 +114,7 @@ class Siblings:
             self.row[cut],
             self.odds[cut],
             self.told_by[cut],
-            Identity(self.stranger.uei[low:high], self.stranger.duns[low:high]),
+            Registration(self.stranger.uei[low:high], self.stranger.duns[low:high]),
             self.doubted_by[low:high],
             self.share[low:high],
             self.moves[low:high],
@@ -177,12 +176,13 @@ class Word:
         rows = find_recipients(index, "recipient_id", [self.recipient_id] if self.teller else [])
         row = np.array(list(rows.values()), np.int64)
         told = len(row)
+        ids = {"uei": pa.array([self.uei], pa.string()), "duns": pa.array([self.duns], pa.string())}
         return Siblings(
             np.zeros(told, np.int64),
             row,
             np.full(told, self.odds),
             np.full(told, self.teller, object),
-            read_identity(pa.array([self.uei], pa.string()), pa.array([self.duns], pa.string())),
+            read_registration(pa.table(ids)),
             np.array([self.doubter or None], object),
             np.array([self.share]),
             np.full((1, len(LEVELS)), self.moves),
@@ -266,7 +266,7 @@ class Recognised:
     probability : float64 array of shape (n,)
         That this recipient is the right one.
     strangers : Kin of shape (m,)
-    identity : Identity of shape (m,)
+    identity : Registration of shape (m,)
         The strangers' identifiers.
     shares : float64 array of shape (3, 5, 3)
         Of companies and their siblings that are one firm: by nearness, rarity of the name, and likeness.
@@ -283,7 +283,7 @@ class Recognised:
     row: Ints
     probability: Floats
     strangers: Kin
-    identity: Identity
+    identity: Registration
     shares: Floats
     nobody: float
     names: Hashes
@@ -305,9 +305,9 @@ class Recognised:
         everyone = Kin.of(companies)
         # Who was told itself adds nothing to what those who told it know.
         has_own = (matches["tier"] != "sibling").to_numpy(bool) & (everyone.key != 0)
-        identity = read_identity(*(companies.column(name).combine_chunks() for name in _BY_IDENTIFIER))
+        identity = read_registration(companies)
         is_accepted = (matches["decision"] == "accept").to_numpy(bool) & has_own
-        by_identifier = is_accepted & matches["tier"].isin(_BY_IDENTIFIER).to_numpy(bool)
+        by_identifier = is_accepted & matches["tier"].isin(KINDS).to_numpy(bool)
         has_identifier = (identity.uei != 0) | (identity.duns != 0)
         is_stranger = has_identifier & ~is_accepted & has_own
         probability = matches["match_probability"].fillna(1.0).to_numpy(np.float64)
@@ -337,7 +337,7 @@ class Recognised:
             row[known],
             probability[known],
             everyone.take(strangers),
-            Identity(identity.uei[strangers], identity.duns[strangers]),
+            Registration(identity.uei[strangers], identity.duns[strangers]),
             _count(
                 everyone.take(judged),
                 np.where(by_identifier, row, -1)[judged],
@@ -363,7 +363,7 @@ class Recognised:
         int64 array
             Positions, ascending; none of a company that an identifier gave its recipient.
         """
-        at = np.flatnonzero(~matches["tier"].isin(_BY_IDENTIFIER).to_numpy(bool))
+        at = np.flatnonzero(~matches["tier"].isin(KINDS).to_numpy(bool))
         kin = self.everyone.take(at)
         has_one = matches["recipient_id"].notna().to_numpy()[at]
         one, _ = kin.siblings_among(self.known)
@@ -416,7 +416,7 @@ class Recognised:
             # Strengths are told in units of being no recipient; these odds are against any other firm.
             share / (1 - share) / self.nobody,
             self.known.company_id[other[is_best]],
-            Identity(uei, duns),
+            Registration(uei, duns),
             np.concatenate([self.strangers.company_id, NOBODY])[nearest],
             shares,
             self.moves[_places_of(kin, self.names, self.places) - 1],

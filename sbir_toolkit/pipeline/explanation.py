@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment import prepare_index
@@ -25,18 +26,21 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
 
-TABLES = ("awards", "recipients", "matches", "companies")
-"""The names of the tables of `MatchedTables`, in order."""
-
 
 @dataclass(frozen=True)
 class MatchedTables:
-    """The tables that an explanation is made from; `matches` and `companies` may not be there yet."""
+    """The tables that an explanation is made from; `companies` and `matches` may not be there yet."""
 
     awards: Path
     recipients: Path
-    matches: Path
+    recipient_contracts: Path
     companies: Path
+    matches: Path
+
+    @classmethod
+    def found(cls, find: Callable[[str], Path]) -> MatchedTables:
+        """Find each by its name."""
+        return cls(*(find(field.name) for field in fields(cls)))
 
 
 class _Row(NamedTuple):
@@ -53,7 +57,7 @@ def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanatio
     ParameterError
         When the run has no such award.
     """
-    tables = MatchedTables(*(run.table(name) for name in TABLES))
+    tables = MatchedTables.found(run.table)
     if not tables.awards.exists() or not tables.recipients.exists():
         raise ParameterError(
             explain("this run has no matched awards", where=run.path, todo="run it to its end")
@@ -77,7 +81,8 @@ def explain_awards(
     chosen = [("award_id", "in", wanted)]
     awards = pq.read_table(tables.awards, columns=["award_id", *FIELDS], filters=chosen)
     companies = awards.append_column("company_id", company_ids(awards)).to_pandas()
-    found = companies.assign(awards=1).set_index("award_id")
+    contracts = companies["company_id"].map(_read_contracts(tables.companies, companies["company_id"]))
+    found = companies.assign(awards=1, contracts=contracts.astype("str")).set_index("award_id")
     missing = [award_id for award_id in wanted if award_id not in found.index]
     if missing:
         raise ParameterError(
@@ -87,7 +92,9 @@ def explain_awards(
                 expected="an award_id of the table matches",
             )
         )
-    index = open_index(prepare_index(tables.recipients, store, params))
+    # A run of an earlier version has no table of contracts.
+    contracts = tables.recipient_contracts if tables.recipient_contracts.exists() else None
+    index = open_index(prepare_index(tables.recipients, store, params, contracts=contracts))
     rows = _read_evidence(tables.matches, wanted)
     decided, words = _read_decided(rows), _read_words(rows, tables.companies)
     return Explanations(
@@ -96,6 +103,15 @@ def explain_awards(
             for one in wanted
         )
     )
+
+
+def _read_contracts(companies: Path, company_ids: pd.Series[str]) -> dict[str, str]:
+    """Find the contracts of some companies, those that name a recipient."""
+    if not companies.exists():
+        return {}
+    chosen = [("company_id", "in", company_ids.tolist())]
+    rows = pq.read_table(companies, columns=["company_id", "contracts"], filters=chosen).to_pylist()
+    return {row["company_id"]: row["contracts"] for row in rows if row["contracts"]}
 
 
 def _read_evidence(matches: Path, award_ids: list[str]) -> list[_Row]:

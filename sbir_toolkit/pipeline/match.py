@@ -161,7 +161,9 @@ def _find_index(
     # was found when they were read.
     folder = store / "recipients" / key[7:23]
     reading = stream_recipients(recipients, folder, params.limits, params.recipients)
-    index = prepare_index(_announce_end(reading, is_read), store, params, content=key)
+    index = prepare_index(
+        _announce_end(reading, is_read), store, params, contracts=reading.contracts, content=key
+    )
     is_read.set()  # also where the index was known and nothing was read
     note = folder / "told.json"
     if not note.exists():

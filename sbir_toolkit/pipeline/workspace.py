@@ -240,10 +240,9 @@ class OpenStage:
 
     def explain(self, award_ids: Iterable[str]) -> Explanations:
         """Explain why awards have their recipients: what speaks for and against, and who came second."""
-        from sbir_toolkit.pipeline.explanation import TABLES, MatchedTables, explain_awards
+        from sbir_toolkit.pipeline.explanation import MatchedTables, explain_awards
 
-        tables = MatchedTables(*(self.path(name) for name in TABLES))
-        return explain_awards(tables, award_ids, self.store, self.params)
+        return explain_awards(MatchedTables.found(self.path), award_ids, self.store, self.params)
 
     def record(self, **values: Any) -> None:
         """Record counts and metrics of this stage; they become part of the run's record."""

@@ -9,7 +9,7 @@ from sbir_toolkit.sources.identifiers import (
     normalise_uei,
 )
 from sbir_toolkit.sources.inputs import find_files
-from sbir_toolkit.sources.loading import Loaded
+from sbir_toolkit.sources.outcomes import Loaded
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 from sbir_toolkit.sources.recipients import load_recipients, read_recipients, stream_recipients
 

@@ -9,23 +9,27 @@ files by the recipient's digest; all that concerns a recipient is in one file, a
 A recipient is known by its UEI, or else its DUNS, or else its name. Names and place are those of its newest
 action; the other names it was filed under are its alternate names. Sums are taken in whole cents, so that
 they don't depend on the order of the actions.
+
+Beside the recipients go the contract numbers, each with the recipients of its actions: an award that bears
+one of them names its recipient by that.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sbir_toolkit import params
+from sbir_toolkit import params, tables
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.sources import values
 from sbir_toolkit.sources.batches import Batch, Fault, read_csv
+from sbir_toolkit.sources.contracts import contract_keys
 from sbir_toolkit.sources.files import Part
 from sbir_toolkit.sources.formats import ACTION_FORMAT, Layout, plain_name
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
@@ -35,6 +39,7 @@ ROLLED_UP = "action counted with others of its recipient"
 
 _MOST_USD = 1e14
 _ALL_FILES = "(all award archives)"
+_IN_ORDER = [(name, "ascending") for name in ("contract", "uei", "duns")]
 _BUFFERED_ROWS = 400_000
 _SBIR_CODES = ("SR1", "SR2", "SR3", "ST1", "ST2", "ST3")
 _NOBODY = "action of nobody: no identifier and no name"
@@ -52,6 +57,7 @@ _PARTIAL = pa.schema(
         ("cents", pa.int64()),
     ]
 )
+_PAIRS = tables.RECIPIENT_CONTRACTS.arrow_schema
 _COLUMNS = (
     *(
         "recipient_name",
@@ -84,37 +90,43 @@ def roll_up(parts: list[Part], limits: params.Limits) -> Iterator[Batch]:
     ------
     Batch
         First the actions that can't be used, with no rows; then the recipients. The first action of each is
-        its row, the others are counted as merged.
+        its row, the others are counted as merged. Last, with no rows, the contract numbers.
 
     Raises
     ------
     InputError
         When a file can't be read, or holds no actions.
     """
-    with Spill(_PARTIAL, "key") as spill:
-        sums = _Sums(spill)
+    with Spill(_PARTIAL, "key") as spill, Spill(_PAIRS, "contract") as contracts:
+        sums, pairs = _Sums(spill, _condense), _Sums(contracts, _condense_pairs)
         ours = Layout(_COLUMNS, {name: at for at, name in enumerate(_COLUMNS)}, ())
         for part in parts:
             for batch in read_csv(part, ACTION_FORMAT, limits):
-                partial, faults, repaired = _sum_up(batch)
+                partial, found, faults, repaired = _sum_up(batch)
                 sums.add(partial)
+                pairs.add(found)
                 _refuse_changes(batch.layout, part)
                 layout = dataclasses.replace(ours, assumptions=batch.layout.assumptions)
                 yield _no_rows(layout, (*batch.faults, *faults), batch.repaired + repaired, part.name)
         sums.write()
+        pairs.write()
         row = 1
         for partials in spill.read():
             table = _condense(partials)
             recipients = _recipients(table)
             yield _rows(recipients, ours, row, int(pc.sum(table["actions"]).as_py()))
             row += recipients.num_rows
+        for found in contracts.read():
+            none = _no_rows(ours, (), Counter(), _ALL_FILES)
+            yield dataclasses.replace(none, contracts=_condense_pairs(found).sort_by(_IN_ORDER))
 
 
 class _Sums:
     """Partial sums; they are summed up further and written when enough of them have come together."""
 
-    def __init__(self, spill: Spill) -> None:
+    def __init__(self, spill: Spill, condense: Callable[[pa.Table], pa.Table]) -> None:
         self._spill = spill
+        self._condense = condense
         self._waiting: list[pa.Table] = []
 
     def add(self, partial: pa.Table) -> None:
@@ -126,12 +138,12 @@ class _Sums:
     def write(self) -> None:
         """Write what is there."""
         if self._waiting:
-            self._spill.add(_condense(pa.concat_tables(self._waiting)))
+            self._spill.add(self._condense(pa.concat_tables(self._waiting)))
             self._waiting = []
 
 
-def _sum_up(batch: Batch) -> tuple[pa.Table, list[Fault], Counter[str]]:
-    """Read a batch of actions and sum up those that agree in everything but date and amount."""
+def _sum_up(batch: Batch) -> tuple[pa.Table, pa.Table, list[Fault], Counter[str]]:
+    """Read a batch of actions, sum up those that agree in all but date and amount, and list its contracts."""
     texts, repaired = {}, Counter[str]()
     for column in ACTION_FORMAT.aliases:
         texts[column], decoded = values.clean_text(batch.text(column))
@@ -173,7 +185,8 @@ def _sum_up(batch: Batch) -> tuple[pa.Table, list[Fault], Counter[str]]:
         "cents": pc.fill_null(pc.round(pc.multiply(amounts, 100)), 0).cast(pa.int64(), safe=False),
     }
     table = pa.table({name: columns[name] for name in _PARTIAL.names}, schema=_PARTIAL)
-    return _condense(table.filter(is_usable)), faults, +repaired
+    numbers = [contract_keys(texts[name], texts["agency"]) for name in ("award_id", "parent_award_id")]
+    return _condense(table.filter(is_usable)), _pair(table, numbers), faults, +repaired
 
 
 def _condense(table: pa.Table) -> pa.Table:
@@ -184,6 +197,22 @@ def _condense(table: pa.Table) -> pa.Table:
     names = {f"{name}_{function}": name for name, function in sums}
     renamed = grouped.rename_columns([names.get(name, name) for name in grouped.column_names])
     return renamed.select(_PARTIAL.names).cast(_PARTIAL)
+
+
+def _pair(table: pa.Table, numbers: list[pa.Array]) -> pa.Table:
+    """List the contracts' numbers, and those of the contracts they are orders of, with their recipients."""
+    has_id = pc.or_(pc.is_valid(table["uei"]), pc.is_valid(table["duns"]))
+    found = []
+    for contracts in numbers:
+        pairs = table.select(["uei", "duns"]).add_column(0, "contract", contracts)
+        pairs = pairs.append_column("is_sbir", table["is_sbir"])
+        found.append(pairs.filter(pc.and_(has_id, pc.is_valid(contracts))))
+    return _condense_pairs(pa.concat_tables(found))
+
+
+def _condense_pairs(table: pa.Table) -> pa.Table:
+    grouped = table.group_by(["contract", "uei", "duns"], use_threads=False).aggregate([("is_sbir", "any")])
+    return grouped.rename_columns(_PAIRS.names).cast(_PAIRS)
 
 
 def _recipients(table: pa.Table) -> pa.Table:

@@ -22,7 +22,7 @@ from sbir_toolkit.sources.batches import Batch
 from sbir_toolkit.sources.digests import Seen, digest_rows, spell_ids
 from sbir_toolkit.sources.formats import AWARD_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_duns, normalise_uei
-from sbir_toolkit.sources.loading import Loaded, Normalised
+from sbir_toolkit.sources.outcomes import Loaded, Normalised
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 
 _IDENTITY = (
@@ -126,7 +126,8 @@ class _AwardNormaliser:
     def __call__(self, batch: Batch) -> Normalised:
         batch, faults = loading.set_aside(batch, _check(batch))
         repaired: Counter[str] = Counter()
-        columns = loading.read_columns(batch, AWARD_FORMAT, _read, repaired)
+        examples: dict[str, str] = {}
+        columns = loading.read_columns(batch, AWARD_FORMAT, _read, repaired, examples)
         columns["award_year"] = values.read_years(columns["award_year"])
         digests = digest_rows([batch.text(column) for column in _IDENTITY])
         columns["award_id"] = spell_ids(digests, self._ids.count(digests))
@@ -136,7 +137,7 @@ class _AwardNormaliser:
         table = pa.table(
             {name: columns[name] for name in tables.AWARDS.names}, schema=tables.AWARDS.arrow_schema
         )
-        return Normalised(table, faults, +repaired)
+        return Normalised(table, faults, +repaired, examples=examples)
 
 
 def _check(batch: Batch) -> list[loading.Check]:

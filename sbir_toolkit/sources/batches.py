@@ -80,6 +80,8 @@ class Batch:
         What a record is that has the id of an earlier one, where that is no fault.
     merged
         Records that are contained in these, counted by kind.
+    contracts : pyarrow.Table, optional
+        Contract numbers found, by the contract of the table `recipient_contracts`.
     """
 
     table: pa.Table
@@ -92,6 +94,7 @@ class Batch:
     file: str = ""
     repeats: str = ""
     merged: Counter[str] = dataclasses.field(default_factory=Counter)
+    contracts: pa.Table | None = None
 
     def text(self, column: str) -> pa.Array:
         """Give a column of ours as filed; blank where the file doesn't have it."""
@@ -331,8 +334,13 @@ def _drop_repeated_headers(batch: Batch) -> Batch:
 
 def _as_text(part: pa.RecordBatch, layout: Layout, row: int) -> Batch:
     used = set(layout.positions.values())
-    texts = {str(at): _to_string(part.column(at), is_used=at in used) for at in range(part.num_columns)}
-    table = pa.table(texts)
+    repaired: Counter[str] = Counter()
+    table = pa.table(
+        {
+            str(at): _mend_text(_to_string(part.column(at), is_used=at in used), repaired)
+            for at in range(part.num_columns)
+        }
+    )
     rows = row + np.arange(part.num_rows)
 
     def raw(index: int) -> str:
@@ -340,7 +348,19 @@ def _as_text(part: pa.RecordBatch, layout: Layout, row: int) -> Batch:
         csv.writer(line, lineterminator="").writerow([column[index].as_py() for column in table.columns])
         return line.getvalue()
 
-    return Batch(table, layout, rows, rows, raw, (), Counter())
+    return Batch(table, layout, rows, rows, raw, (), repaired)
+
+
+def _mend_text(texts: pa.Array, repaired: Counter[str]) -> pa.Array:
+    """Give text in UTF-8; that of a Parquet file is promised to be so, and checked by nobody."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        values = texts.cast(pa.binary()).to_pylist()
+        mended = [decode_loosely(value) for value in values]
+        repaired["not_utf8"] += sum(new.encode() != old for new, old in zip(mended, values, strict=True))
+        return pa.array(mended, pa.string())
+    return texts
 
 
 def _to_string(values: pa.Array, *, is_used: bool) -> pa.Array:

@@ -157,6 +157,7 @@ ACTION_FORMAT = Format(
     "USAspending award actions",
     {
         "award_id": ("award id piid", "award id fain", "award id uri"),
+        "parent_award_id": ("parent award id piid",),
         "obligated_usd": ("federal action obligation",),
         "action_date": ("action date",),
         "agency": ("awarding agency code", "awarding agency name"),

@@ -4,6 +4,9 @@ SBIR.gov's interface answers with an array; over the years its values were strin
 came and went. So every value is taken as the text that stands there, and each record may have keys of its
 own. An object that can't be read is set aside up to the next line that begins with one; an array without its
 end is cut off, and an error.
+
+Where records are all alike, many are read at once (`json_blocks`); where they aren't, one after the other,
+and after a while the next block is tried.
 """
 
 from __future__ import annotations
@@ -17,19 +20,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
-from sbir_toolkit.sources.batches import Batch, Fault
+from sbir_toolkit.sources.batches import BLOCK_BYTES_PER_MB, Batch, Fault
 from sbir_toolkit.sources.files import ByteStream
 from sbir_toolkit.sources.formats import Format, find_columns
+from sbir_toolkit.sources.json_blocks import BlockReader, Objects
 from sbir_toolkit.sources.records import RECORD_BYTES, decode_loosely
 
 BROKEN = "the JSON object can't be read"
 NO_OBJECT = "the value is no JSON object"
 
 _RAW_CHARACTERS = 2_000
-_BLOCK_BYTES = 1 << 20
+_LEAST_BLOCK_BYTES = 1 << 20
+_MOST_SINGLY = 1 << 17
 _GAP = re.compile(r"[\s,\x1e]*")
 _NEXT = re.compile(r"\n[\s,]*(?=\{)")
 _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -67,10 +73,17 @@ def read_json_records(
     InputError
         When the first record lacks what is required, or an array is cut off.
     """
-    reader = _Reader(stream, where)
+    reader = _Reader(stream, limits, where)
     keys: dict[str, None] = {}
     records: list[_Record] = []
     for record in reader.records():
+        if isinstance(record, _Block):
+            if records or reader.faults:
+                yield _batch(records, list(keys), form, reader)
+                records = []
+            keys.update(dict.fromkeys(record.table.column_names))
+            yield _block_batch(record, list(keys), form)
+            continue
         if isinstance(record, _Record):
             if not keys:
                 find_columns(list(record.values), form, where)
@@ -91,12 +104,33 @@ class _Record:
     line: int
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Many records at once; `data` is their text, and each begins and ends at a place in it."""
+
+    data: bytes
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    lines: NDArray[np.int64]
+    table: pa.Table
+
+    def raw(self, index: int) -> str:
+        return self.data[self.starts[index] : self.stops[index]].decode()
+
+
 class _Reader:
     """Cuts a stream of JSON into its objects."""
 
-    def __init__(self, stream: ByteStream, where: object) -> None:
+    def __init__(self, stream: ByteStream, limits: params.Limits, where: object) -> None:
         self._stream = stream
         self._where = where
+        self._most = limits.read_rows
+        self._block_bytes = max(limits.memory_mb * BLOCK_BYTES_PER_MB, _LEAST_BLOCK_BYTES)
+        self._blocks = BlockReader()
+        # The first record says what the file is, so it is looked at by itself. Where a block can't be read at
+        # once, ever more records are read singly before another is tried.
+        self._singly, self._patience = 1, 500
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._scan = json.JSONDecoder(parse_float=str, parse_int=str, strict=False).raw_decode
         self._text = ""
@@ -107,8 +141,8 @@ class _Reader:
         self.faults: list[Fault] = []
         self.repaired: Counter[str] = Counter()
 
-    def records(self) -> Iterator[_Record | None]:
-        """Give the objects; None for each that was set aside."""
+    def records(self) -> Iterator[_Record | _Block | None]:
+        """Give the objects, many at once where that can be; None for each that was set aside."""
         self._more()
         self._text = self._text.removeprefix("\ufeff")
         is_array = self._peek() == "["
@@ -118,9 +152,36 @@ class _Reader:
                 is_array = False
                 self._drop(self._at + 1)
                 continue
+            if first == "{" and not self._singly:
+                block = self._take_block()
+                if block is not None:
+                    self._patience = 500
+                    yield block
+                    continue
+                self._patience = min(2 * self._patience, _MOST_SINGLY)
+                self._singly = self._patience
+            self._singly = max(0, self._singly - 1)
             yield self._next(is_array)
         if is_array:
             raise self._cut_off()
+
+    def _take_block(self) -> _Block | None:
+        while not self._is_all and len(self._text) - self._at < self._block_bytes:
+            self._more()
+        try:
+            data = self._text[self._at : self._at + self._block_bytes].encode()
+        except UnicodeEncodeError:
+            return None
+        found = self._blocks.read(data, self._most)
+        return None if found is None else self._drop_block(data, found)
+
+    def _drop_block(self, data: bytes, found: Objects) -> _Block:
+        breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+        lines = self._line + np.searchsorted(breaks, found.starts)
+        rows = self._row + 1 + np.arange(len(found.starts))
+        self._row += len(rows)
+        self._drop(self._at + len(data[: found.stops[-1]].decode()))
+        return _Block(data, found.starts, found.stops, rows, lines, found.table)
 
     def _next(self, is_array: bool) -> _Record | None:
         while True:
@@ -165,7 +226,7 @@ class _Reader:
         )
 
     def _more(self) -> None:
-        data = self._stream.read(_BLOCK_BYTES)
+        data = self._stream.read(self._block_bytes)
         self._is_all = not data
         self._text = self._text[self._at :] + self._decode.decode(data, final=self._is_all)
         self._at = 0
@@ -196,6 +257,17 @@ def _batch(records: list[_Record], keys: list[str], form: Format, reader: _Reade
     faults, reader.faults = tuple(reader.faults), []
     raws = [record.raw for record in records]
     return Batch(pa.table(columns), layout, rows, lines, lambda index: _plain(raws[index]), faults, +repaired)
+
+
+def _block_batch(block: _Block, keys: list[str], form: Format) -> Batch:
+    layout = find_columns(keys, form, "")
+    nothing = pa.nulls(len(block.rows), pa.string())
+    known = set(block.table.column_names)
+    columns = {
+        str(at): block.table[key].cast(pa.string()) if key in known else nothing
+        for at, key in enumerate(layout.header)
+    }
+    return Batch(pa.table(columns), layout, block.rows, block.lines, block.raw, (), Counter())
 
 
 def _column(values: list[object], repaired: Counter[str]) -> pa.Array:

@@ -10,150 +10,35 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import html
 import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sbir_toolkit import params
-from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.meter import phase
 from sbir_toolkit.sources.batches import Batch, Fault
 from sbir_toolkit.sources.formats import Format
 from sbir_toolkit.sources.inputs import read_input
+from sbir_toolkit.sources.outcomes import Loaded, Normalised, Tally
 from sbir_toolkit.sources.values import clean_text
 from sbir_toolkit.storage import ParquetWriter, parquet_writer
 from sbir_toolkit.tables import Table
-
-_EXAMPLE_CHARACTERS = 120
-COMBINED = "the same as another one in these files"
 
 Check = tuple[str, pa.Array, str]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What became of the records of one file.
-
-    Parameters
-    ----------
-    sources
-        The files read.
-    table
-        The table its records went to.
-    records_read
-        Records in the file; always `rows`, all `rejected` and all `merged` together.
-    rows
-        Records in the table.
-    rejected
-        Records in the table of rejects, counted by reason.
-    repaired
-        Values and records that were mended or made null because they couldn't be read, counted by kind.
-    assumptions
-        What was taken for granted about the file, in sentences.
-    paths
-        The file of each table, by the table's name; empty when nothing was written.
-    merged
-        Records that went into another record's row, counted by kind.
-    """
-
-    sources: tuple[Path, ...]
-    table: str
-    records_read: int
-    rows: int
-    rejected: dict[str, int]
-    repaired: dict[str, int]
-    assumptions: list[str]
-    paths: dict[str, Path] = field(default_factory=dict)
-    merged: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def own_records(self) -> int:
-        """Records that stand for themselves: always `rows` and all `rejected` together."""
-        return self.records_read - sum(self.merged.values())
-
-    def outcomes(self) -> pd.DataFrame:
-        """Say what became of the records, kind by kind, with an example where one is kept.
-
-        Returns
-        -------
-        pandas.DataFrame
-            `outcome` (kept, merged, rejected, repaired), `kind`, `count`, `example`: of rejects the first
-            one, with its file and line. Records that were repaired are among those kept.
-        """
-        examples = self._examples()
-        rows = [
-            ("kept", "", self.rows, ""),
-            *(("merged", kind, count, "") for kind, count in self.merged.items()),
-            *(("rejected", kind, count, examples.get(kind, "")) for kind, count in self.rejected.items()),
-            *(("repaired", kind, count, "") for kind, count in self.repaired.items()),
-        ]
-        return pd.DataFrame(rows, columns=["outcome", "kind", "count", "example"])
-
-    def _examples(self) -> dict[str, str]:
-        path = self.paths.get(f"{self.table.removesuffix('s')}_rejects")
-        if path is None or not self.rejected:
-            return {}
-        stored = pq.read_table(path, columns=["reason", "source_file", "source_line", "value", "raw"])
-        rejects = stored.to_pandas().drop_duplicates("reason")
-        return {
-            bad.reason: f"{bad.source_file}, line {bad.source_line}: {bad.raw[:_EXAMPLE_CHARACTERS]}"
-            for bad in rejects.itertuples()
-        }
-
-    def __repr__(self) -> str:
-        width = max(len(name) for name, _ in self._lines())
-        return "\n".join(
-            [f"{self._names} -> {self.table}", *(f"  {n:<{width}}  {v}" for n, v in self._lines())]
-        )
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><th style="text-align:left">{html.escape(name)}</th>'
-            f'<td style="text-align:left">{html.escape(value)}</td></tr>'
-            for name, value in self._lines()
-        )
-        title = html.escape(f"{self._names} → {self.table}")
-        return f"<table><caption>{title}</caption><tbody>{rows}</tbody></table>"
-
-    @property
-    def _names(self) -> str:
-        return ", ".join(path.name for path in self.sources)
-
-    def _lines(self) -> list[tuple[str, str]]:
-        return [
-            ("records read", f"{self.records_read:,}"),
-            ("rows kept", f"{self.rows:,}"),
-            *((f"merged: {kind}", f"{count:,}") for kind, count in self.merged.items()),
-            *((f"rejected: {reason}", f"{count:,}") for reason, count in self.rejected.items()),
-            *((f"repaired: {kind}", f"{count:,}") for kind, count in self.repaired.items()),
-            *(("assumed", sentence) for sentence in self.assumptions),
-        ]
-
-
-@dataclass(frozen=True)
-class Normalised:
-    """One batch's rows in the table's columns, the records that couldn't be used, and what was repaired."""
-
-    table: pa.Table
-    faults: list[Fault]
-    repaired: Counter[str]
-    file: str = ""
-    merged: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -164,7 +49,7 @@ class Kind:
     the columns in `repeating` come again and again, so they are stored as numbers into a list of them; those
     in `random` don't get smaller by compression. `group_rows` are written, and held in memory, at once. Where
     several files are put together, `start_several` gives the normaliser and `combine` makes one row of those
-    that are the same.
+    that are the same. `contracts` is the table of the contract numbers that come with the records.
     """
 
     form: Format
@@ -176,6 +61,7 @@ class Kind:
     group_rows: int
     start_several: Callable[[], Callable[[Batch], Normalised]] | None = None
     combine: Callable[[Iterator[pa.Table]], Iterator[pa.Table]] | None = None
+    contracts: Table | None = None
 
 
 def load(paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: params.Source) -> Loaded:
@@ -204,15 +90,14 @@ def load(paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: 
         When the file can't be read or isn't what it should be.
     """
     files = _listed(paths)
-    tally = _Tally(files, kind)
-    stored = {table.name: folder / f"{table.name}.parquet" for table in (kind.table, kind.rejects)}
+    tally = Tally(files, kind.table.name)
+    stored = folder / f"{kind.table.name}.parquet"
     with contextlib.ExitStack() as stack:
-        schema = kind.table.arrow_schema
-        rows = stack.enter_context(parquet_writer(stored[kind.table.name], schema, **_encoding(kind)))
-        rejects = stack.enter_context(parquet_writer(stored[kind.rejects.name], kind.rejects.arrow_schema))
-        for _ in _run_ahead(_write(_stream(files, limits, kind, tally, source), rows, rejects, kind)):
+        beside = stack.enter_context(_Beside(folder, kind))
+        rows = stack.enter_context(parquet_writer(stored, kind.table.arrow_schema, **_encoding(kind)))
+        for _ in _run_ahead(_write(_stream(files, limits, kind, tally, source), rows, beside)):
             pass
-    return tally.loaded(stored)
+    return tally.loaded({kind.table.name: stored, **beside.paths})
 
 
 class Reading:
@@ -223,24 +108,27 @@ class Reading:
     paths, limits, kind, source
         As for `load`.
     folder
-        Where the rejects go.
+        Where the rejects and contract numbers go.
     """
 
     def __init__(
         self, paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: params.Source
     ) -> None:
         files = _listed(paths)
-        self._tally = _Tally(files, kind)
+        self._tally = Tally(files, kind.table.name)
         self._parts = _stream(files, limits, kind, self._tally, source)
-        self._rejects = kind.rejects
         self._is_read = False
-        self._paths = {kind.rejects.name: folder / f"{kind.rejects.name}.parquet"}
+        self._beside = _Beside(folder, kind)
+
+    @property
+    def contracts(self) -> Path | None:
+        """Where the contract numbers are once all is read; None where none come with such records."""
+        return self._beside.contracts
 
     def __iter__(self) -> Iterator[pa.Table]:
-        (path,) = self._paths.values()
-        with parquet_writer(path, self._rejects.arrow_schema) as rejects:
+        with self._beside as beside:
             for part in self._parts:
-                rejects.write_table(_reject_table(part, self._rejects))
+                beside.write(part)
                 yield part.table
         self._is_read = True
 
@@ -249,7 +137,7 @@ class Reading:
         if not self._is_read:
             for _ in self:
                 pass
-        return self._tally.loaded(self._paths)
+        return self._tally.loaded(self._beside.paths)
 
 
 def read(paths: Paths, kind: Kind, source: params.Source) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -271,7 +159,7 @@ def read(paths: Paths, kind: Kind, source: params.Source) -> tuple[pd.DataFrame,
     """
     tables, rejects = [kind.table.arrow_schema.empty_table()], [kind.rejects.arrow_schema.empty_table()]
     files = _listed(paths)
-    for part in _stream(files, params.Limits(), kind, _Tally(files, kind), source):
+    for part in _stream(files, params.Limits(), kind, Tally(files, kind.table.name), source):
         tables.append(part.table)
         rejects.append(_reject_table(part, kind.rejects))
     return _frame(pa.concat_tables(tables), kind.table), _frame(pa.concat_tables(rejects), kind.rejects)
@@ -309,6 +197,7 @@ def read_columns(
     form: Format,
     read_column: Callable[[str, pa.Array], tuple[pa.Array, Counter[str]]],
     repaired: Counter[str],
+    examples: dict[str, str],
 ) -> dict[str, pa.Array]:
     """Clean and read each column of a batch.
 
@@ -322,6 +211,8 @@ def read_columns(
         Turns a column's name and clean text into values, and counts what it couldn't read.
     repaired
         The counts are added to this.
+    examples
+        To this, for each kind, the first value that couldn't be read, and where it stands.
 
     Returns
     -------
@@ -334,90 +225,10 @@ def read_columns(
         columns[column], counts = read_column(column, text)
         repaired.update(counts)
         repaired["html_entity"] += decoded
+        for kind in +counts:
+            if kind not in examples:
+                examples[kind] = _first_lost(batch, text, columns[column])
     return columns
-
-
-class _Tally:
-    """Counts what became of a file's records."""
-
-    def __init__(self, paths: tuple[Path, ...], kind: Kind) -> None:
-        self._paths = paths
-        self._table = kind.table.name
-        self._records = 0
-        self._rows = 0
-        self._rejected: Counter[str] = Counter()
-        self._repaired: Counter[str] = Counter()
-        self._merged: Counter[str] = Counter()
-        self._assumptions: dict[str, tuple[str, ...]] = {}
-
-    def add(self, batch: Batch, part: Normalised) -> None:
-        """Count one batch and what it became."""
-        self._records += len(batch.rows) + len(batch.faults) + batch.merged.total()
-        self._rows += part.table.num_rows
-        self._rejected.update(fault.reason for fault in part.faults)
-        self._repaired.update(part.repaired)
-        self._merged.update(batch.merged + part.merged)
-        self._assumptions[batch.file] = batch.layout.assumptions
-        if self._records != self._rows + self._rejected.total() + self._merged.total():
-            raise InputError(
-                explain(
-                    "records were lost while they were read",
-                    where=", ".join(map(str, self._paths)),
-                    expected=f"{self._records} records",
-                    got=f"{self._rows} kept, {self._rejected.total()} rejected, "
-                    f"{self._merged.total()} merged",
-                    todo="report this; the file is not to blame",
-                )
-            )
-
-    def combine(self, rows: int) -> None:
-        """Count rows that turned out to be the same as others, in the files together."""
-        self._rows -= rows
-        self._merged.update({COMBINED: rows} if rows else {})
-
-    def refuse_nothing(self) -> None:
-        """Refuse a file that turned out to have no record."""
-        if not self._records:
-            raise InputError(
-                explain(
-                    "there is not a single record in it",
-                    where=", ".join(map(str, self._paths)),
-                    expected="at least one record",
-                    got="none",
-                    todo="check that it is the right file, or fetch it again",
-                )
-            )
-
-    def _assumed(self) -> list[str]:
-        """Give what was assumed, each once, with the file where it isn't so for all."""
-        files: dict[str, list[str]] = {}
-        for file, sentences in self._assumptions.items():
-            for sentence in sentences:
-                files.setdefault(sentence, []).append(file)
-        return [
-            sentence
-            if len(told) == sum(map(bool, self._assumptions.values()))
-            else f"{_name_some(told)}: {sentence}"
-            for sentence, told in files.items()
-        ]
-
-    def loaded(self, paths: dict[str, Path]) -> Loaded:
-        """Give the counts, in an order that depends on nothing."""
-        return Loaded(
-            self._paths,
-            self._table,
-            self._records,
-            self._rows,
-            dict(sorted(self._rejected.items())),
-            dict(sorted(self._repaired.items())),
-            self._assumed(),
-            paths,
-            dict(sorted(self._merged.items())),
-        )
-
-
-def _name_some(files: list[str]) -> str:
-    return files[0] + (f" and {len(files) - 1:,} more" if len(files) > 1 else "")
 
 
 def _listed(paths: Paths) -> tuple[Path, ...]:
@@ -426,7 +237,7 @@ def _listed(paths: Paths) -> tuple[Path, ...]:
 
 
 def _stream(
-    paths: tuple[Path, ...], limits: params.Limits, kind: Kind, tally: _Tally, source: params.Source
+    paths: tuple[Path, ...], limits: params.Limits, kind: Kind, tally: Tally, source: params.Source
 ) -> Iterator[Normalised]:
     """Read and normalise batch by batch, each in a thread of its own."""
     is_several = len(paths) > 1 and kind.combine is not None
@@ -435,7 +246,7 @@ def _stream(
     yield from _combine(parts, kind, tally) if is_several else parts
 
 
-def _combine(parts: Iterator[Normalised], kind: Kind, tally: _Tally) -> Iterator[Normalised]:
+def _combine(parts: Iterator[Normalised], kind: Kind, tally: Tally) -> Iterator[Normalised]:
     """Put the rows of several files together; what isn't rows goes on as it comes."""
     assert kind.combine is not None
     taken: list[Normalised] = []
@@ -480,30 +291,78 @@ def _read(
 
 
 def _normalise(
-    batches: Iterator[Batch], start: Callable[[], Callable[[Batch], Normalised]], tally: _Tally
+    batches: Iterator[Batch], start: Callable[[], Callable[[Batch], Normalised]], tally: Tally
 ) -> Iterator[Normalised]:
     normalise = start()
     for batch in batches:
         with phase("normalise", rows=len(batch.rows)):
             part = normalise(batch)
             faults = sorted([*batch.faults, *part.faults], key=lambda fault: fault.row)
-            part = Normalised(part.table, faults, batch.repaired + part.repaired, batch.file, part.merged)
+            part = Normalised(
+                part.table,
+                faults,
+                batch.repaired + part.repaired,
+                batch.file,
+                part.merged,
+                batch.contracts,
+                part.examples,
+            )
             tally.add(batch, part)
         yield part
     tally.refuse_nothing()
 
 
-def _write(
-    parts: Iterator[Normalised], rows: ParquetWriter, rejects: ParquetWriter, kind: Kind
-) -> Iterator[None]:
+def _first_lost(batch: Batch, before: pa.Array, after: pa.Array) -> str:
+    at = pc.index(pc.and_(pc.is_valid(before), pc.is_null(after)), True).as_py()
+    return f"{batch.file}, line {batch.lines[at]}: {before[at].as_py()}"
+
+
+class _Beside:
+    """Writes what comes beside the rows, the rejects and contract numbers; each file whole or not at all."""
+
+    def __init__(self, folder: Path, kind: Kind) -> None:
+        self._kind = kind
+        self.paths = {
+            table.name: folder / f"{table.name}.parquet" for table in (kind.rejects, kind.contracts) if table
+        }
+        self.contracts = self.paths[kind.contracts.name] if kind.contracts else None
+
+    def __enter__(self) -> _Beside:
+        with contextlib.ExitStack() as stack:
+            self._writers = {
+                table.name: stack.enter_context(parquet_writer(self.paths[table.name], table.arrow_schema))
+                for table in (self._kind.rejects, self._kind.contracts)
+                if table
+            }
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, part: Normalised) -> None:
+        """Write what a batch gave."""
+        self._writers[self._kind.rejects.name].write_table(_reject_table(part, self._kind.rejects))
+        if self._kind.contracts and part.contracts is not None:
+            self._writers[self._kind.contracts.name].write_table(part.contracts)
+
+    def close(self) -> None:
+        """Write what is held back."""
+        for writer in self._writers.values():
+            writer.close()
+
+
+def _write(parts: Iterator[Normalised], rows: ParquetWriter, beside: _Beside) -> Iterator[None]:
     for part in parts:
         with phase("write", rows=part.table.num_rows):
             rows.write_table(part.table)
-            rejects.write_table(_reject_table(part, kind.rejects))
+            beside.write(part)
         yield
     with phase("write", rows=0):
         rows.close()
-        rejects.close()
+        beside.close()
 
 
 def _encoding(kind: Kind) -> dict[str, Any]:

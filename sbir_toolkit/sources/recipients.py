@@ -25,7 +25,8 @@ from sbir_toolkit.sources.combining import combine
 from sbir_toolkit.sources.digests import Seen, derive_recipient_ids, digest_rows
 from sbir_toolkit.sources.formats import RECIPIENT_FORMAT
 from sbir_toolkit.sources.identifiers import normalise_cage, normalise_duns, normalise_uei
-from sbir_toolkit.sources.loading import Loaded, Normalised, Reading
+from sbir_toolkit.sources.loading import Reading
+from sbir_toolkit.sources.outcomes import Loaded, Normalised
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
 
 _NOBODY = (
@@ -49,7 +50,10 @@ def load_recipients(
     limits: params.Limits,
     source: params.Source = _SOURCE,
 ) -> Loaded:
-    """Read federal recipients into `recipients.parquet` and `recipient_rejects.parquet` in a folder.
+    """Read federal recipients into `recipients.parquet` and two tables beside it.
+
+    `recipient_rejects.parquet` holds the records that can't be used, `recipient_contracts.parquet` the
+    contract numbers of award archives.
 
     Parameters
     ----------
@@ -57,7 +61,7 @@ def load_recipients(
         CSV (plain, gzip or in a zip archive), Parquet, or a dump of USAspending's database: its zip archive,
         its folder, or one of its `.dat` files. Only a column of names is required.
     folder
-        Where the two tables go; both appear whole or not at all.
+        Where the tables go; each appears whole or not at all.
     limits
         How much may be in memory at once. The tables' bytes don't depend on it.
     source
@@ -79,7 +83,7 @@ def load_recipients(
 def stream_recipients(
     path: loading.Paths, folder: Path, limits: params.Limits, source: params.Source = _SOURCE
 ) -> Reading:
-    """Read federal recipients piece by piece; only `recipient_rejects.parquet` is written.
+    """Read federal recipients piece by piece; only rejects and contract numbers are written.
 
     Parameters
     ----------
@@ -127,13 +131,14 @@ class _RecipientNormaliser:
     def __call__(self, batch: Batch) -> Normalised:
         batch, faults = loading.set_aside(batch, _check(batch))
         repaired: Counter[str] = Counter()
-        columns = loading.read_columns(batch, RECIPIENT_FORMAT, _read, repaired)
+        examples: dict[str, str] = {}
+        columns = loading.read_columns(batch, RECIPIENT_FORMAT, _read, repaired, examples)
         columns["recipient_id"] = _complete_ids(columns)
         table = pa.table(
             {name: columns[name] for name in tables.RECIPIENTS.names}, schema=tables.RECIPIENTS.arrow_schema
         )
         if self._keeps_repeats:
-            return Normalised(table, faults, +repaired)
+            return Normalised(table, faults, +repaired, examples=examples)
         is_repeat = self._ids.count(digest_rows([columns["recipient_id"]])) > 0
         merged = Counter({batch.repeats: int(is_repeat.sum())} if batch.repeats else {})
         if is_repeat.any() and not merged:
@@ -144,7 +149,7 @@ class _RecipientNormaliser:
             ]
         if is_repeat.any():
             table = table.filter(pa.array(~is_repeat))
-        return Normalised(table, faults, +repaired, merged=+merged)
+        return Normalised(table, faults, +repaired, merged=+merged, examples=examples)
 
 
 def _check(batch: Batch) -> list[loading.Check]:
@@ -239,4 +244,5 @@ _KIND = loading.Kind(
     group_rows=65_536,
     start_several=functools.partial(_RecipientNormaliser, keeps_repeats=True),
     combine=combine,
+    contracts=tables.RECIPIENT_CONTRACTS,
 )

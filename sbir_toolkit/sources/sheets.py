@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 
 import pandas as pd
 
 from sbir_toolkit.errors import InputError, explain
+
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, SyntaxError, pd.errors.ParserError),
+)
+"""What pandas, openpyxl and zipfile raise on files that aren't what their names say."""
 
 
 def read_sheet(path: Path, what: str) -> pd.DataFrame:
@@ -31,15 +39,8 @@ def read_sheet(path: Path, what: str) -> pd.DataFrame:
         When the file can't be read.
     """
     try:
-        with warnings.catch_warnings():
-            # Excel's newer decorations, which openpyxl warns of, say nothing about the cells.
-            warnings.simplefilter("ignore", UserWarning)
-            table = (
-                pd.read_excel(path, dtype=str, keep_default_na=False)
-                if path.suffix.lower() == ".xlsx"
-                else pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-            )
-    except (OSError, ValueError, KeyError, pd.errors.ParserError) as wrong:
+        table = _read_workbook(path) if path.suffix.lower() == ".xlsx" else _read_csv(path)
+    except _UNREADABLE as wrong:
         raise InputError(
             explain(
                 f"the {what} can't be read",
@@ -54,3 +55,19 @@ def read_sheet(path: Path, what: str) -> pd.DataFrame:
         lambda column: column.str.strip().str.removeprefix("'").str.strip()
     )
     return stripped
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+
+
+def _read_workbook(path: Path) -> pd.DataFrame:
+    # A workbook is a zip archive; openpyxl falls over a damaged one in any of its parts.
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"its part {damaged} is damaged")
+    with warnings.catch_warnings():
+        # Excel's newer decorations, which openpyxl warns of, say nothing about the cells.
+        warnings.simplefilter("ignore", UserWarning)
+        return pd.read_excel(path, dtype=str, keep_default_na=False)

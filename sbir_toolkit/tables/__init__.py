@@ -9,7 +9,13 @@ and probabilities lie in 0..1.
 """
 
 from sbir_toolkit.tables.contract import Column, Table
-from sbir_toolkit.tables.inputs import AWARD_REJECTS, AWARDS, RECIPIENT_REJECTS, RECIPIENTS
+from sbir_toolkit.tables.inputs import (
+    AWARD_REJECTS,
+    AWARDS,
+    RECIPIENT_CONTRACTS,
+    RECIPIENT_REJECTS,
+    RECIPIENTS,
+)
 from sbir_toolkit.tables.results import (
     ACCURACY,
     ACCURACY_ROUTES,
@@ -41,6 +47,7 @@ TABLES: dict[str, Table] = {
         AWARD_REJECTS,
         RECIPIENTS,
         RECIPIENT_REJECTS,
+        RECIPIENT_CONTRACTS,
         COMPANIES,
         COMPANY_MATCHES,
         MATCHES,
@@ -81,6 +88,7 @@ __all__ = [
     "OVERRIDES",
     "QUARANTINED_AWARDS",
     "RECIPIENTS",
+    "RECIPIENT_CONTRACTS",
     "RECIPIENT_REJECTS",
     "RECOMMENDATIONS",
     "RELEASED_AWARDS",

@@ -86,6 +86,19 @@ RECIPIENTS = Table(
     key=("recipient_id",),
 )
 
+RECIPIENT_CONTRACTS = Table(
+    "recipient_contracts",
+    "One contract or grant number of USAspending's award archives with a recipient of its actions.",
+    (
+        text("contract", "Its key: see sources.contracts", required=True),
+        text("uei", "The recipient's UEI"),
+        text("duns", "The recipient's DUNS"),
+        Column(
+            "is_sbir", "bool", "Whether an action of it is coded SBIR or STTR (SR1 to ST3)", required=True
+        ),
+    ),
+)
+
 _REJECTS = (
     text("source_file", "Name of the file, or of the member of an archive, that holds it", required=True),
     Column("source_row", "int64", "Ordinal of the record in the file, from 1", required=True, low=1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sbir_toolkit.tables.contract import Column, Table, text
 from sbir_toolkit.tables.inputs import AWARDS
 
-TIERS = ("override", "uei", "duns", "name_exact", "name_fuzzy", "sibling")
+TIERS = ("override", "uei", "duns", "contract", "name_exact", "name_fuzzy", "sibling")
 DECISIONS = ("accept", "review", "reject")
 VERDICTS = ("pass", "warn", "fail", "unknown")
 
@@ -21,6 +21,7 @@ COMPANIES = Table(
         text("zip5", "ZIP, first five digits"),
         text("uei", "Unique Entity ID"),
         text("duns", "DUNS"),
+        text("contracts", "Keys of its awards' contracts that name a recipient, joined by a bar"),
         Column("last_award_year", "int64", "Year of its last award; null where that isn't known"),
         Column("awards", "int64", "How many awards it has", required=True, low=1),
     ),

@@ -57,14 +57,16 @@ def test_report_says_everything(write_file: Write, tmp_path: Path) -> None:
 
 
 def test_outcomes_come_with_examples(write_file: Write, tmp_path: Path) -> None:
-    """Kind by kind it is said what became of the records; of rejects the first one is shown."""
-    content = HEADER + b"A\0,B,2016\n,B,2016\n,C,2017\nA,B,x\n"
+    """Kind by kind it is said what became of the records, with the first reject or unreadable value."""
+    header = b"Company,Agency,Award Year,UEI\n"
+    content = header + b"A\0,B,2016,\n,B,2016,\n,C,2017,\nA,B,x,\nA,B,2016,N4YFFGL4CDX6\n"
     outcomes = load_awards(write_file(content), tmp_path / "out", Limits()).outcomes()
     assert outcomes.to_numpy().tolist() == [
-        ["kept", "", 1, ""],
-        ["rejected", "blank company", 2, "input.csv, line 3: ,B,2016"],
-        ["rejected", "unreadable award year", 1, "input.csv, line 5: A,B,x"],
+        ["kept", "", 2, ""],
+        ["rejected", "blank company", 2, "input.csv, line 3: ,B,2016,"],
+        ["rejected", "unreadable award year", 1, "input.csv, line 5: A,B,x,"],
         ["repaired", "nul_byte", 1, ""],
+        ["repaired", "uei_invalid", 1, "input.csv, line 6: N4YFFGL4CDX6"],
     ]
 
 

@@ -16,6 +16,9 @@ from sbir_toolkit import tables
 from sbir_toolkit.errors import InputError, ToolkitError
 from sbir_toolkit.params import Limits
 from sbir_toolkit.sources import load_awards, read_awards, read_recipients
+from sbir_toolkit.sources.files import Part, open_stream
+from sbir_toolkit.sources.formats import AWARD_FORMAT
+from sbir_toolkit.sources.json_text import read_json_records
 
 OLD = {
     "firm": "Acme &amp; Sons", "award_title": "A laser", "agency": "NSF", "branch": None, "phase": "Phase I",
@@ -138,3 +141,73 @@ def test_any_json_gives_rows_or_a_plain_error(tmp_path: Path, text: str, start: 
     whole = load_awards(path, tmp_path / "whole", Limits())
     assert loaded.records_read == loaded.rows + sum(loaded.rejected.values())
     assert (loaded.rows, loaded.rejected) == (whole.rows, whole.rejected)
+
+
+MARKS = st.sampled_from('"\\{}[],:\n\r\t\x00\x1e é\u2028\U0001f600')
+TEXTS = st.text(st.one_of(MARKS, st.characters(exclude_categories=("Cs",))), max_size=8)
+VALUES = st.one_of(
+    TEXTS,
+    st.none(),
+    st.integers(-(2**70), 2**70),
+    st.dates().map(str),
+    st.datetimes().map(lambda moment: moment.isoformat(" ")),
+    st.booleans(),
+    st.floats(allow_nan=False),
+    st.lists(TEXTS, max_size=2),
+)
+
+
+def as_text(value: object) -> str:
+    """What stands in the file, as text."""
+    if isinstance(value, list):
+        return "|".join(map(as_text, value))
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    columns=st.lists(st.lists(VALUES, min_size=1, max_size=3), min_size=1, max_size=3),
+    dropped=st.sets(st.integers(0, 30)),
+    written_as=st.tuples(
+        st.sampled_from([None, None, 1]), st.sampled_from(["array", "lines"]), st.booleans()
+    ),
+)
+def test_blocks_and_single_records_give_what_stands_there(
+    tmp_path: Path,
+    columns: list[list[object]],
+    dropped: set[int],
+    written_as: tuple[int | None, str, bool],
+) -> None:
+    """Whatever can be read at once, and whatever can't, comes out as the text that was written."""
+    indent, form, is_ascii = written_as
+    records = [
+        {"firm": "A", "agency": "NSF", "award_year": "2020"}
+        | {
+            f"extra_{at}": values[row % len(values)]
+            for at, values in enumerate(columns)
+            if row * len(columns) + at not in dropped
+        }
+        for row in range(9)
+    ]
+    written = [json.dumps(record, indent=indent, ensure_ascii=is_ascii) for record in records]
+    text = "[" + ",\n".join(written) + "]\n" if form == "array" else "\n".join(written)
+    path = tmp_path / "awards.json"
+    path.write_bytes(text.encode())
+    with open_stream(Part(path)) as stream:
+        batches = list(read_json_records(stream, AWARD_FORMAT, Limits(read_rows=4), where=path))
+    found: list[dict[str, str]] = []
+    for batch in batches:
+        texts = [column.to_pylist() for column in batch.columns()]
+        found += [
+            {name: value or "" for name, value in zip(batch.layout.header, row, strict=True)}
+            for row in zip(*texts, strict=True)
+        ]
+    keys = [key for key in found[-1] if key.startswith("extra")]
+    assert [[row.get(key, "") for key in keys] for row in found] == [
+        [as_text(record.get(key)) for key in keys] for record in records
+    ]
+    raws = [json.loads(batch.raw(at)) for batch in batches for at in range(len(batch.rows))]
+    assert raws == records
+    assert [row for batch in batches for row in batch.rows.tolist()] == list(range(1, 10))
+    starts = [sum(piece.count("\n") + 1 for piece in written[:at]) + 1 for at in range(9)]
+    assert [line for batch in batches for line in batch.lines.tolist()] == starts

@@ -108,6 +108,9 @@ AWARDS: list[tuple[str, bytes, str | Outcome]] = [
     ("7z archive", b"7z\xbc\xaf\x27\x1c" + bytes(99), "a 7z archive"),
     ("truncated Parquet", parquet(Company=["A"], Agency=["B"])[:-6], "damaged"),
     ("Parquet without a column", parquet(Company=["A"], Agency=["B"]), "no column for award year"),
+    ("Parquet in Latin-1",
+     parquet(Company=["Cafe"], Agency=["B"], award_year=["2016"]).replace(b"Cafe", b"Caf\xe9"),
+     (1, {}, {"not_utf8": 1})),
     ("JSON", json.dumps([AWARD]).encode(), (1, {}, {})),
     ("JSON cut off", json.dumps([AWARD, AWARD])[:-9].encode(), "the JSON is cut off"),
     ("recipients as awards", b"recipient_hash,legal_business_name,uei\nh,A,\n",
@@ -162,7 +165,8 @@ def _hold(tmp_path: Path, content: bytes, said: str | Outcome, load: Callable) -
     loaded = load(path, tmp_path / "out")
     assert (loaded.rows, loaded.rejected, loaded.repaired) == said
     assert loaded.records_read == loaded.rows + sum(loaded.rejected.values())
-    assert [pq.read_metadata(file).num_rows for file in loaded.paths.values()] == [
+    stored = {name: pq.read_metadata(file).num_rows for name, file in loaded.paths.items()}
+    assert [stored[loaded.table], stored[f"{loaded.table[:-1]}_rejects"]] == [
         loaded.rows,
         sum(loaded.rejected.values()),
     ]

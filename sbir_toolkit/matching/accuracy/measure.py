@@ -21,6 +21,7 @@ from sbir_toolkit.matching.accuracy.years import (
     sibling_strata,
     year_strata,
 )
+from sbir_toolkit.matching.identifiers import KINDS
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.siblings import Recognised
 from sbir_toolkit.meter import phase
@@ -28,7 +29,7 @@ from sbir_toolkit.params import Accuracy, Matching
 from sbir_toolkit.tables import COMPANIES
 
 # Nothing that these tiers found was found by name.
-_OTHERWISE = ("override", "uei", "duns")
+_OTHERWISE = ("override", *KINDS)
 # One trial in five of the reliability has no right recipient: about the share of award companies that
 # have none.
 _REMOVED_EVERY = 4

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from sbir_toolkit.matching.accuracy.years import year_strata
-from sbir_toolkit.matching.identifiers import Identity, match_identifiers
-from sbir_toolkit.matching.index import RecipientIndex, duns_numbers
+from sbir_toolkit.matching.identifiers import match_identifiers, read_identity
+from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.names import read_names
 from sbir_toolkit.matching.places import LEVELS, place_level, read_places
-from sbir_toolkit.matching.texts import Flags, Ints, hash_strings
+from sbir_toolkit.matching.texts import Flags, Ints
 from sbir_toolkit.params import Accuracy
 from sbir_toolkit.tables import COMPANIES
 
@@ -53,7 +53,8 @@ class Sample:
 
 def draw_sample(companies: pd.DataFrame, index: RecipientIndex, accuracy: Accuracy) -> Sample:
     """Draw companies whose identifier tells their recipient; the same ones whatever the companies' order."""
-    with_id = companies[companies["uei"].notna() | companies["duns"].notna()].sort_values("company_id")
+    has_id = companies[["uei", "duns", "contracts"]].notna().any(axis=1)
+    with_id = companies[has_id].sort_values("company_id")
     order = np.random.default_rng(accuracy.seed).permutation(len(with_id))
     size, drawn, hits, doubted = accuracy.sample_companies, [], 0, 0
     low = found = 0
@@ -88,7 +89,7 @@ def draw_sample(companies: pd.DataFrame, index: RecipientIndex, accuracy: Accura
 def blank_identifiers(companies: pd.DataFrame) -> pd.DataFrame:
     """Take the identifiers from companies."""
     nothing = pd.Series([None] * len(companies), index=companies.index, dtype="str")
-    return companies.assign(uei=nothing, duns=nothing)
+    return companies.assign(uei=nothing, duns=nothing, contracts=nothing)
 
 
 def _shortfall(taken: np.ndarray, rest: np.ndarray) -> Ints:
@@ -104,8 +105,7 @@ def _recipients_of(companies: pd.DataFrame, index: RecipientIndex) -> tuple[Ints
     column = {name: table.column(name).combine_chunks() for name in COMPANIES.names}
     names = read_names(column["company"])
     places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
-    identity = Identity(hash_strings(column["uei"]), duns_numbers(column["duns"]))
-    hits = match_identifiers(index, names, places, identity)
+    hits = match_identifiers(index, names, places, read_identity(table))
     is_hit = hits.row >= 0
     level = np.zeros(len(companies), np.uint8)
     level[is_hit] = place_level(places.take(np.flatnonzero(is_hit)), index.places.take(hits.row[is_hit]))

@@ -38,6 +38,7 @@ _TIER_NAMES = {
     "override": "decided by a person",
     "uei": "same UEI",
     "duns": "same DUNS",
+    "contract": "same contract",
     "name_exact": "same name",
     "name_fuzzy": "similar name",
     "sibling": "known from another award",

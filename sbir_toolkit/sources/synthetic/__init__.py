@@ -9,7 +9,8 @@ resemble theirs. How often each of these happens was measured on public data, an
 `write_synthetic` does it all. Inside: `draws` (chance that can be looked up), `words` and `names` (what
 firms are called), `places` and `identifiers`, `population` (who there is), `noise` (how names differ),
 `register` (who is called what), `recipients`, `awards`, `paperwork` and `prose` (the rows), `writer` (the
-files), `dumps`, `extracts` and `archives` (recipients as USAspending's database and as SAM.gov give them).
+files), `editions` (awards as JSON and as the older file), `dumps`, `extracts` and `archives` (recipients as
+USAspending and SAM.gov give them), `lines` (CSV).
 """
 
 from sbir_toolkit.sources.synthetic.archives import write_archive

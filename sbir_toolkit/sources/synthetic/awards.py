@@ -116,6 +116,11 @@ class AwardRows:
             start, awards, rejection, pc.is_valid(uei).to_numpy(zero_copy_only=False), has_duns
         )
 
+    def entities(self, start: int, stop: int) -> Integers:
+        """Give the entity of the register that each row's company is; -1 where it is none."""
+        entity = self._population.companies.entity[self._population.award_company[self._order[start:stop]]]
+        return np.where(entity < self._population.layout.counterparts, entity, -1)
+
     def _plan_projects(self) -> None:
         """Pair Phase II awards with the award before, and give each award its year."""
         population, draws = self._population, self._draws

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +58,11 @@ _TABLES = (
 )
 
 
-def write_dump(path: Path, make_blocks: Callable[[], Iterator[pa.Table]]) -> None:
+def write_dump(
+    path: Path,
+    make_blocks: Callable[[], Iterator[pa.Table]],
+    tables: Collection[str] = ("duns", "recipient_lookup"),
+) -> None:
     """Write recipients as the dump of a database, in a zip archive.
 
     Parameters
@@ -68,10 +72,13 @@ def write_dump(path: Path, make_blocks: Callable[[], Iterator[pa.Table]]) -> Non
     make_blocks
         Makes the recipients, by `sbir_toolkit.sources.synthetic.recipients.SCHEMA`; called for each table.
         All stand in `rpt.recipient_lookup`; those with a DUNS stand in `int.duns` too.
+    tables
+        Those of the two that the dump has.
     """
+    chosen = tuple(table for table in _TABLES if table.name in tables)
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        archive.writestr(_entry("toc.dat"), write_contents(_TABLES))
-        for table in _TABLES:
+        archive.writestr(_entry("toc.dat"), write_contents(chosen))
+        for table in chosen:
             member = _entry(f"{table.file}.gz")
             with (
                 archive.open(member, "w", force_zip64=True) as packed,

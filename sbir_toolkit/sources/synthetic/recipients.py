@@ -74,7 +74,16 @@ class RecipientRows:
 
     def make(self, start: int, stop: int) -> pa.Table:
         """Make the rows from `start` up to, not including, `stop`, by `SCHEMA`."""
-        entities = self._order[start:stop]
+        return self._of(self._order[start:stop])
+
+    def of(self, entities: Integers) -> pa.Table:
+        """Make the rows of some entities, by `SCHEMA`; nothing but nulls for -1."""
+        known = np.flatnonzero(entities >= 0)
+        at = np.full(len(entities), -1)
+        at[known] = np.arange(len(known))
+        return self._of(entities[known]).take(pa.array(at, mask=at < 0))
+
+    def _of(self, entities: Integers) -> pa.Table:
         names = self._register.legal_names(entities)
         ueis, duns = self.identifiers(entities)
         parent_uei, parent_name = self._parents(entities, names, ueis)

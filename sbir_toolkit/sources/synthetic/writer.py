@@ -11,29 +11,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.meter import phase
-from sbir_toolkit.sources.synthetic.awards import COLUMNS, TRUTH_COLUMNS, AwardRows
+from sbir_toolkit.sources.synthetic.archives import award_actions, write_actions
+from sbir_toolkit.sources.synthetic.awards import TRUTH_COLUMNS, AwardRows
 from sbir_toolkit.sources.synthetic.dumps import write_dump
+from sbir_toolkit.sources.synthetic.editions import as_json_lines, as_legacy
 from sbir_toolkit.sources.synthetic.extracts import write_extract
+from sbir_toolkit.sources.synthetic.lines import (
+    OFFICIAL_QUOTING,
+    PLAIN_QUOTING,
+    csv_lines,
+    header_line,
+)
+from sbir_toolkit.sources.synthetic.places import Gazetteer
 from sbir_toolkit.sources.synthetic.population import plan_population
 from sbir_toolkit.sources.synthetic.recipients import SCHEMA, RecipientRows
 from sbir_toolkit.sources.synthetic.register import Register, spell_companies
 from sbir_toolkit.storage import atomic_path, parquet_writer
 
 RecipientsFormat = Literal["csv", "parquet", "dump", "sam"]
+AwardsFormat = Literal["csv", "legacy", "json"]
 
 _SUFFIXES: dict[RecipientsFormat, str] = {"csv": ".csv", "parquet": ".parquet", "dump": ".zip", "sam": ".zip"}
 _BLOCK_ROWS = 25_000
 # A block of awards with their abstracts must stay below 2 GB, the most that one Arrow string column holds.
 _MOST_BLOCK_ROWS = 250_000
-_OFFICIAL_QUOTING = r'[\s",]'
-_PLAIN_QUOTING = r'[\r\n",]'
+_ARCHIVED_YEAR = 2024
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,14 @@ class SyntheticFiles:
         The recipient file.
     truth
         The right answers, one row per record of the award file, in its order.
+    archives
+        Award archives that hold the awards' contracts, and grants, where they were asked for.
     """
 
     awards: Path
     recipients: Path
     truth: Path
+    archives: tuple[Path, ...] = ()
 
 
 def write_synthetic(
@@ -62,6 +74,8 @@ def write_synthetic(
     recipients: int,
     seed: int,
     recipients_format: RecipientsFormat = "csv",
+    awards_format: AwardsFormat = "csv",
+    archives: bool = False,
     block_rows: int = _BLOCK_ROWS,
 ) -> SyntheticFiles:
     """Make up an award file and a recipient file that belong together, and write down the right answers.
@@ -69,8 +83,8 @@ def write_synthetic(
     Parameters
     ----------
     folder
-        Where to write `awards.csv`, `recipients.csv` (or `.parquet`, `.zip`) and `truth.csv`; made when
-        missing.
+        Where to write `awards.csv` (or `.jsonl`), `recipients.csv` (or `.parquet`, `.zip`) and `truth.csv`;
+        made when missing.
     awards, recipients
         How many records of each; 0 or more.
     seed
@@ -78,6 +92,10 @@ def write_synthetic(
     recipients_format
         `csv`, `parquet`, `dump` (of USAspending's database), or `sam` (SAM.gov's extract; those with a UEI
         only).
+    awards_format
+        `csv`, `legacy` (the bulk file of before, as CSV), or `json` (the interface's answers, one a line).
+    archives
+        Whether to write USAspending's award archives, too: who was paid under the awards' contracts.
     block_rows
         How many rows are made at once, 1 to 250,000: bounds the memory, doesn't change a byte.
 
@@ -91,15 +109,23 @@ def write_synthetic(
     ParameterError
         When a count, the format or the block size is none.
     """
-    _check(awards, recipients, recipients_format, block_rows)
+    _check(awards, recipients, block_rows, recipients_format, awards_format)
     name = f"recipients{_SUFFIXES[recipients_format]}"
-    files = SyntheticFiles(folder / "awards.csv", folder / name, folder / "truth.csv")
+    named = (f"FY{_ARCHIVED_YEAR}_All_{kind}_Full.zip" for kind in ("Contracts", "Assistance"))
+    files = SyntheticFiles(
+        folder / ("awards.jsonl" if awards_format == "json" else "awards.csv"),
+        folder / name,
+        folder / "truth.csv",
+        tuple(folder / name for name in named) if archives else (),
+    )
     with phase("plan_synthetic", rows=awards):
         population = plan_population(awards, recipients, seed)
         register = Register(population)
         spellings = spell_companies(population, register)
     recipient_rows = RecipientRows(population, register, spellings)
     award_rows = AwardRows(population, spellings, recipient_rows)
+    paid: list[tuple[pa.Table, pa.Table]] = []
+    gazetteer = population.gazetteer
 
     with phase("write_synthetic_recipients", rows=recipients):
 
@@ -114,16 +140,35 @@ def write_synthetic(
         awards_path.open("wb") as awards_file,
         truth_path.open("wb") as truth_file,
     ):
-        awards_file.write(_header(COLUMNS, _OFFICIAL_QUOTING))
-        truth_file.write(_header(TRUTH_COLUMNS, _PLAIN_QUOTING))
+        awards_file.write(_write_awards(award_rows.make(0, 0)[0], awards_format, gazetteer, None))
+        truth_file.write(header_line(TRUTH_COLUMNS, PLAIN_QUOTING))
         for start, stop in _blocks(awards, block_rows):
             rows, truth = award_rows.make(start, stop)
-            awards_file.write(_lines(rows, _OFFICIAL_QUOTING))
-            truth_file.write(_lines(truth, _PLAIN_QUOTING))
+            awards_file.write(_write_awards(rows, awards_format, gazetteer, start))
+            truth_file.write(csv_lines(truth, PLAIN_QUOTING))
+            if archives:
+                numbers, entities = np.arange(start, stop), award_rows.entities(start, stop)
+                strangers = population.draws.below("stranger of contract", numbers, max(recipients, 1))
+                payee, other = (recipient_rows.of(each) for each in (entities, strangers))
+                paid.append(award_actions(rows, payee, other, numbers, population.draws))
+    for at, path in enumerate(files.archives):
+        write_actions(path, (block[at] for block in paid), year=_ARCHIVED_YEAR, grants=at == 1)
     return files
 
 
-def _check(awards: int, recipients: int, recipients_format: str, block_rows: int) -> None:
+def _write_awards(
+    rows: pa.Table, form: AwardsFormat, gazetteer: Gazetteer, first: int | None
+) -> bytes | memoryview:
+    """Write awards, numbered from `first`, in an edition; where that is None, what stands above them."""
+    if form == "json":
+        return b"" if first is None else as_json_lines(rows, gazetteer, first)
+    filed = as_legacy(rows, gazetteer) if form == "legacy" else rows
+    if first is None:
+        return header_line(filed.column_names, OFFICIAL_QUOTING)
+    return csv_lines(filed, OFFICIAL_QUOTING)
+
+
+def _check(awards: int, recipients: int, block_rows: int, recipients_format: str, awards_format: str) -> None:
     bounds = (
         ("awards", awards, 0, None),
         ("recipients", recipients, 0, None),
@@ -137,11 +182,14 @@ def _check(awards: int, recipients: int, recipients_format: str, block_rows: int
                     f"'{name}' of the synthetic files is out of bounds", expected=expected, got=f"{value:,}"
                 )
             )
-    if recipients_format not in _SUFFIXES:
-        known = ", ".join(_SUFFIXES)
-        raise ParameterError(
-            explain("the format of the recipients is unknown", expected=known, got=recipients_format)
-        )
+    for name, given, known in (
+        ("recipients", recipients_format, get_args(RecipientsFormat)),
+        ("awards", awards_format, get_args(AwardsFormat)),
+    ):
+        if given not in known:
+            raise ParameterError(
+                explain(f"the format of the {name} is unknown", expected=", ".join(known), got=given)
+            )
 
 
 def _blocks(rows: int, block_rows: int) -> Iterator[tuple[int, int]]:
@@ -151,40 +199,15 @@ def _blocks(rows: int, block_rows: int) -> Iterator[tuple[int, int]]:
 
 def _write_csv(path: Path, make_blocks: Callable[[], Iterator[pa.Table]]) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(_header(SCHEMA.names, _PLAIN_QUOTING))
+        file.write(header_line(SCHEMA.names, PLAIN_QUOTING))
         for block in make_blocks():
-            file.write(_lines(block, _PLAIN_QUOTING))
+            file.write(csv_lines(block, PLAIN_QUOTING))
 
 
 def _write_parquet(path: Path, make_blocks: Callable[[], Iterator[pa.Table]]) -> None:
     with parquet_writer(path, SCHEMA) as writer:
         for block in make_blocks():
             writer.write_table(block)
-
-
-def _header(names: tuple[str, ...] | list[str], quoting: str) -> bytes:
-    return bytes(_lines(pa.table([pa.array([name]) for name in names], names=list(names)), quoting))
-
-
-def _lines(table: pa.Table, quoting: str) -> memoryview:
-    """Turn a table of strings into lines of CSV; null is an empty field."""
-    fields = [_quote(column.combine_chunks(), quoting) for column in table.columns]
-    fields[-1] = pc.binary_join_element_wise(fields[-1], "\n", "")
-    lines = pc.binary_join_element_wise(*fields, ",")
-    if isinstance(lines, pa.ChunkedArray):
-        lines = lines.combine_chunks()
-    _, offsets, data = lines.buffers()
-    ends = memoryview(offsets).cast("i")
-    return memoryview(data)[ends[lines.offset] : ends[lines.offset + len(lines)]]
-
-
-def _quote(column: pa.StringArray, quoting: str) -> pa.StringArray:
-    values = pc.fill_null(column, "")
-    needs_quotes = pc.match_substring_regex(values, quoting)
-    if not pc.any(needs_quotes).as_py():
-        return values
-    quoted = pc.binary_join_element_wise('"', pc.replace_substring(values, '"', '""'), '"', "")
-    return pc.if_else(needs_quotes, quoted, values)
 
 
 _WRITERS = {"csv": _write_csv, "parquet": _write_parquet, "dump": write_dump, "sam": write_extract}
