@@ -45,6 +45,9 @@ bench-peers: $(READY)  ## Measure the matcher beside other tools, on the same fi
 	-$(MAKE) --keep-going $(PEERS:%=peer-%)
 	$(BIN)/python -m benchmarks.compare_peers $(BENCH)
 
+bench-kills: $(READY)  ## Kill a hundred runs at random moments and see whether each one recovers (about half an hour)
+	$(BIN)/python -m benchmarks.kill_loop $(BENCH)
+
 bench-scaling: $(READY)  ## Measure how time and memory grow with the number of awards and of recipients
 	$(BIN)/python -m benchmarks.scaling $(BENCH)
 
