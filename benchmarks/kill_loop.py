@@ -3,8 +3,8 @@
 Each trial runs the first stages of the real pipeline (reading both files and matching, with their notebooks)
 in a folder of its own. At a uniformly random moment SIGKILL goes to one of its processes: the runner, a
 notebook's kernel, or a worker where there are any at that moment. Then `resume` (or `run`, where the run was
-killed before it had a record) brings it to its end; in a third of the trials that is killed as well, and asked
-again. What must hold in the end:
+killed before it had a record) brings it to its end; in a third of the trials that is killed as well, and
+asked again. What must hold in the end:
 
 - every table has the bytes of a run that nobody disturbed;
 - no chunk was computed twice that had been committed: each has one line in the journal and at most one event,

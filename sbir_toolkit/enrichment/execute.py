@@ -85,6 +85,7 @@ def execute_chunks(
     StageError
         When the workers died more often than the scheduler retries.
     """
+    journal.drop_strays()
     committed = journal.committed([chunk.key for chunk in chunks])
     emit("chunks", total=len(chunks), committed=len(committed), rows=sum(chunk.rows for chunk in chunks))
     missing = [chunk for chunk in chunks if chunk.key not in committed]
