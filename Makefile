@@ -7,7 +7,7 @@ PEERS := floor sql trigrams splink_recipe token_set
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling bench-detection rules trials format lock lock-peers clean $(PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection rules trials format lock lock-peers clean $(PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ bench-kills: $(READY)  ## Kill a hundred runs at random moments and see whether 
 
 bench-scaling: $(READY)  ## Measure how time and memory grow with the number of awards and of recipients
 	$(BIN)/python -m benchmarks.scaling $(BENCH)
+
+bench-causes: $(READY)  ## Inject causes of a slow-down for real and see whether they are named (about half an hour)
+	$(BIN)/python -m benchmarks.causes $(BENCH)
 
 bench-detection: $(READY)  ## Measure how often `bench` is wrong on this machine (takes an hour or two; goes on where it stopped)
 	$(BIN)/python -m benchmarks.detection $(BENCH)

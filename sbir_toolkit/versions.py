@@ -93,9 +93,26 @@ def commits_between(project: Path, before: str, after: str, rooms: Iterable[str]
     project
         The project's folder; when it is no git checkout, or doesn't know the commits, none are named.
     """
-    paths = [f"sbir_toolkit/{room}{suffix}" for room in rooms for suffix in ("", ".py")]
-    said = _git(project, "log", "--no-merges", "--format=%h %s", f"{before}..{after}", "--", *paths)
+    said = _git(project, "log", "--no-merges", "--format=%h %s", f"{before}..{after}", "--", *_paths(rooms))
     return tuple(said.splitlines()) if said else ()
+
+
+def files_between(project: Path, before: str, after: str, rooms: Iterable[str]) -> tuple[str, ...]:
+    """Name the files of some rooms that differ between two commits, from the package's folder on.
+
+    Parameters
+    ----------
+    project
+        As in `commits_between`.
+    """
+    said = _git(
+        project, "diff", "--name-only", "--relative=sbir_toolkit", before, after, "--", *_paths(rooms)
+    )
+    return tuple(said.splitlines()) if said else ()
+
+
+def _paths(rooms: Iterable[str]) -> list[str]:
+    return [f"sbir_toolkit/{room}{suffix}" for room in rooms for suffix in ("", ".py")]
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -15,8 +15,8 @@ from sbir_toolkit.performance.causes import (
     cause_frame,
     explain_change,
     explain_regressions,
-    take_side,
 )
+from sbir_toolkit.performance.differences import StagePath, take_side
 from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.regression import StageVerdicts, accept_change, judge_stages, trend_frame
@@ -30,6 +30,7 @@ __all__ = [
     "Patience",
     "Recommendations",
     "Repeat",
+    "StagePath",
     "StageVerdicts",
     "accept_change",
     "calibrate",

@@ -1,64 +1,91 @@
 """Why a stage takes longer than it did: what the change is made of, and what can account for it.
 
-First arithmetic. The time of a stage is that of its phases, its start-up and a rest between them. The change
-of each is split into *work* (more rows at the old cost), the *machine* (what a fixed calibration task took
-longer) and *cost per row*; a phase that was or wasn't there before counts whole. Of what became dearer per
-row, the part that shows as CPU time is *computing*; the rest is *waiting* (or *parallelism*, where the stage
-used to keep several cores busy and no longer does).
+First, whether there is anything to explain: where both sides have several runs, a change that is no larger
+than they scatter is left alone. Then arithmetic. The time of a stage is that of its phases, its start-up and
+a rest between them. The change of each is split into
 
-Then what changed between the two sides: commits and rooms of the code on the stage's path, parameters,
-versions of libraries, inputs' content. A part of the change is laid to what may have caused a part of that
-kind: work to inputs and parameters, computing to code, parameters and libraries, waiting and parallelism only
-to what the machine is asked for. Where several may, all are named and the confidence falls, also where no
-calibration tells a busy machine from a dearer program; where nothing changed that could, the part is *not
-identifiable*, with what would be needed to say more. No cause is ever named that isn't a measured difference.
+===============  =========================================================================================
+part             what it is
+===============  =========================================================================================
+``work``         more rows at the old cost, as many more as the stage got
+``mix``          more rows in this phase for each row of the stage: more candidates, fewer identifiers
+``machine``      what a fixed calibration task took longer, when it did so beyond its own scatter
+``computing``    more CPU time for the same rows
+``memory``       of that, what the system spent on it while page faults rose
+``disk``         time without CPU, and system time, while more bytes were moved
+``parallelism``  time without CPU where several cores used to be busy: workers missing
+``skew``         the same with as many workers as before, some of them idle while one had a long chunk
+``waiting``      any other time without CPU
+``start-up``     more CPU time before the first phase: starting, importing
+``phase``        a phase that wasn't there before, or isn't there any more
+===============  =========================================================================================
+
+Then what changed between the two sides and lies on the stage's path (`differences`). A part is laid to what
+may have caused a part of its kind: work to inputs, computing to code, libraries and parameters, missing
+workers to what the machine is asked for. Where several may, all are named and the confidence falls, also
+where no calibration tells a busy machine from a dearer program, or where one run on a side says nothing about
+scatter; where nothing changed that could, the part is *not identifiable*, with what would be needed to say
+more. No cause is ever named that isn't a measured difference. Parts of one kind with one cause are one row.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from sbir_toolkit.performance.differences import (
+    REST,
+    Sharing,
+    Side,
+    StagePath,
+    can_scatter,
+    differs,
+    find_changes,
+    take_side,
+)
 from sbir_toolkit.performance.figures import START_UP
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.regression import StageVerdicts
-from sbir_toolkit.versions import commits_between
 
 CAUSE_COLUMNS = ("rank", "part", "where", "changed_s", "share", "cause", "evidence", "confidence")
-_REST = "between phases"
 _LEAST_SHARE = 0.05
-_PARALLEL = 1.2
-_SHOWN_COMMITS = 3
+# Levels at which a change counts as more than scatter: of a whole stage, and of one phase of a changed stage.
+_STAGE_LEVEL, _PHASE_LEVEL = 0.01, 0.05
+_ALIKE = 0.05
+_FOLLOWS = 0.15
+# A single calibration on each side within this share of the other proves nothing.
+_CALIBRATION_SHARE = 0.1
+_PARALLEL = 1.15
+_MORE = 1.3
+_LEAST_FAULTS, _LEAST_BYTES = 2_000, 1_000_000
+_LEAST_IDLE = 0.1
+_SHOWN_PHASES = 4
 _NEEDED = "needed to say more: a profile of both versions, or runs that change one thing at a time"
+_UNCALIBRATED = "needed: a calibration of the machine on both sides"
+_UNKNOWN = "not identifiable: nothing recorded that surely accounts for it changed in between"
+_MACHINE = "the machine itself was slower or faster"
+_MADE_AGAIN = "it had to be made again: what it makes was at hand before"
+_AT_HAND = "what it makes was at hand already"
 
-
-@dataclass(frozen=True)
-class Side:
-    """One side of a comparison: one run, or the typical one of several.
-
-    Attributes
-    ----------
-    label : str
-        What to call it.
-    facts : dict
-        Of the newest of its runs, as in the history's table of runs.
-    phases : pandas.DataFrame
-        Index (stage, phase), 'all' for the stage itself; elapsed_s, cpu_s, rows: medians. A phase that others
-        are a part of counts with what is left beside them.
-    calibration_s : float
-        What the calibration task took; NaN where it wasn't measured.
-    """
-
-    label: str
-    facts: dict[str, Any]
-    phases: pd.DataFrame
-    calibration_s: float
+# What may account for which part of a change, the likeliest first. Where a kind stands in a later group, it
+# is asked only when none of the earlier ones changed.
+_ABLE: dict[str, tuple[tuple[str, ...], ...]] = {
+    "work": (("inputs",), ("parameters", "code")),
+    "mix": (("inputs", "parameters", "code"),),
+    "computing": (("code", "parameters", "libraries", "resources"), ("inputs",)),
+    "memory": (("code", "parameters", "libraries", "resources"), ("inputs",)),
+    "disk": (("code", "parameters", "resources"), ("inputs",)),
+    "parallelism": (("resources",),),
+    "skew": (("resources", "inputs"),),
+    "waiting": (("resources",),),
+    "start-up": (("code", "libraries"),),
+    "phase": (("code", "parameters", "libraries", "inputs"),),
+}
 
 
 @dataclass(frozen=True)
@@ -71,10 +98,10 @@ class Explanation:
     before_s, after_s : float
         Its time on both sides.
     changes : list of str
-        All that differs between the sides and may matter.
+        All that differs between the sides and may matter to this stage.
     table : pandas.DataFrame
-        One row for each part, the largest first: rank, part, where, changed_s, share (of the stage's change),
-        cause, evidence, confidence.
+        One row for each kind of part with one cause, the largest first: rank, part, where (phases),
+        changed_s, share (of the stage's change), cause, evidence, confidence.
     """
 
     stage: str
@@ -104,25 +131,19 @@ class Explanation:
         return "\n".join([self.sentence, *rows, *told])
 
 
-def take_side(history: History, run_ids: Sequence[str], label: str) -> Side:
-    """Put together one side of a comparison from runs that the history knows."""
-    runs, stages, phases = history.runs(), history.stages(), history.phases()
-    own = runs[runs["run_id"].isin(run_ids)]
-    worked = stages[stages["run_id"].isin(run_ids) & (stages["status"] == "done")]
-    whole = worked.assign(phase="all", rows=worked["rows_in"])
-    figures = ["run_id", "stage", "phase", "elapsed_s", "cpu_s", "rows"]
-    inner = _without_parts(phases[phases["run_id"].isin(run_ids)])
-    both = pd.concat([whole[figures], inner[figures]]).drop(columns="run_id")
-    return Side(
-        label=label,
-        facts={str(name): value for name, value in own.to_dict("records")[-1].items()},
-        phases=both.groupby(["stage", "phase"], sort=False).median(),
-        calibration_s=float(own["calibration_s"].median()),
-    )
+@dataclass(frozen=True)
+class _Part:
+    """A part of a phase's change."""
+
+    name: str
+    phase: str
+    changed_s: float
+    evidence: str
+    is_sure: bool = True
 
 
 def explain_change(
-    stage: str, before: Side, after: Side, *, project: Path | None = None, rooms: Sequence[str] = ()
+    stage: str, before: Side, after: Side, *, project: Path | None = None, path: StagePath | None = None
 ) -> Explanation:
     """Explain the change of a stage's time between two sides.
 
@@ -133,32 +154,39 @@ def explain_change(
     before, after
         From `take_side`.
     project
-        The git checkout, to name commits; None: none are named.
-    rooms
-        The rooms of the code on the stage's path; none: all.
+        The git checkout, to name commits and files; None: none are named.
+    path
+        What the stage depends on; None: everything.
 
     Returns
     -------
     Explanation
-        With an empty table when the stage's time changed by less than a twentieth.
+        With an empty table when the stage's time changed by less than a twentieth, or by no more than its
+        runs scatter.
     """
-    old, new = _times(before, stage), _times(after, stage)
+    old, new = before.figures(stage), after.figures(stage)
     before_s, after_s = old["all"]["elapsed_s"], new["all"]["elapsed_s"]
-    found = _changes(before.facts, after.facts, project, rooms)
+    found = find_changes(before.facts, after.facts, project, path or StagePath())
     said = list(dict.fromkeys(words for kind in found.values() for words in kind))
     total = after_s - before_s
-    if abs(total) < _LEAST_SHARE * before_s:
+    runs = before.times[stage, "all"], after.times[stage, "all"]
+    is_scatter = can_scatter(*runs) and not differs(*runs, level=_STAGE_LEVEL)
+    if is_scatter or abs(total) < _LEAST_SHARE * before_s:
         return Explanation(stage, before_s, after_s, said, _table([], total))
-    machine = after.calibration_s / before.calibration_s
-    speed = machine if math.isfinite(machine) else 1.0
-    parts: list[tuple[str, str, float, str]] = []
+    speed, is_calibrated = _machine(before, after)
+    grown = _ratio(old["all"]["rows"], new["all"]["rows"])
+    sharing = before.sharing.get(stage), after.sharing.get(stage)
+    parts: list[_Part] = []
     for phase in dict.fromkeys([*old, *new]):
         if phase != "all":
-            parts += _split(phase, old.get(phase), new.get(phase), speed)
-    if old["all"]["cpu_s"] > _PARALLEL * before_s and new["all"]["cpu_s"] < _PARALLEL * after_s:
-        parts = [("parallelism" if part == "waiting" else part, a, b, c) for part, a, b, c in parts]
-    rows = [_lay_to(part, found, is_calibrated=math.isfinite(machine)) for part in parts]
-    return Explanation(stage, before_s, after_s, said, _table(rows, total))
+            times = [side.times.get((stage, phase), []) for side in (before, after)]
+            is_sure = not can_scatter(*times) or differs(*times, level=_PHASE_LEVEL)
+            split = _split(phase, old.get(phase), new.get(phase), speed, grown)
+            parts += [_Part(*part, is_sure=is_sure) for part in split]
+    parts = _look_at_workers(parts, *sharing)
+    rows = [_lay_to(part, found, is_calibrated=is_calibrated) for part in parts]
+    best = "high" if can_scatter(*runs) else "medium"
+    return Explanation(stage, before_s, after_s, said, _table(_gather(rows, best), total))
 
 
 def explain_regressions(
@@ -166,7 +194,8 @@ def explain_regressions(
     verdicts: StageVerdicts,
     *,
     project: Path | None = None,
-    rooms: Mapping[str, Sequence[str]] | None = None,
+    paths: Mapping[str, StagePath] | None = None,
+    chunks_of: Callable[[str], pd.DataFrame] | None = None,
 ) -> dict[str, Explanation]:
     """Explain each confirmed regression of time: runs before its onset against those since.
 
@@ -176,8 +205,12 @@ def explain_regressions(
         Where the runs are.
     verdicts
         From `judge_stages`.
-    project, rooms
-        As in `explain_change`; the rooms of each stage.
+    project
+        As in `explain_change`.
+    paths
+        What each stage depends on.
+    chunks_of
+        As in `take_side`.
 
     Returns
     -------
@@ -196,46 +229,54 @@ def explain_regressions(
         before, after = alike[alike["created"] < since], alike[alike["created"] >= since]
         if len(before) and len(after):
             sides = (
-                take_side(history, before["run_id"].tolist(), f"{len(before)} runs before"),
-                take_side(history, after["run_id"].tolist(), f"{len(after)} runs since {onset}"),
+                take_side(history, before["run_id"].tolist(), f"{len(before)} runs before", chunks_of),
+                take_side(history, after["run_id"].tolist(), f"{len(after)} runs since {onset}", chunks_of),
             )
-            explained[stage] = explain_change(
-                stage, *sides, project=project, rooms=(rooms or {}).get(stage, ())
-            )
+            explained[stage] = explain_change(stage, *sides, project=project, path=(paths or {}).get(stage))
     return explained
 
 
-def _without_parts(phases: pd.DataFrame) -> pd.DataFrame:
-    parts = phases.groupby(["run_id", "stage", "inside"])[["elapsed_s", "cpu_s"]].sum()
-    keys = pd.MultiIndex.from_frame(phases[["run_id", "stage", "phase"]])
-    inside = parts.reindex(keys).fillna(0.0).to_numpy()
-    left = (phases[["elapsed_s", "cpu_s"]] - inside).clip(lower=0)
-    return phases.assign(elapsed_s=left["elapsed_s"], cpu_s=left["cpu_s"])
+def cause_frame(explained: Iterable[Explanation]) -> pd.DataFrame:
+    """Put the explanations of several stages into one table, ranked over all of them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        rank, stage, then the columns of each explanation's table; the largest change of time first.
+    """
+    tables = [told.table.assign(stage=told.stage) for told in explained if len(told.table)]
+    columns = ["rank", "stage", *CAUSE_COLUMNS[1:]]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    together = pd.concat(tables).sort_values("changed_s", key=abs, ascending=False, kind="stable")
+    ranked: pd.DataFrame = together.assign(rank=range(1, len(together) + 1))[columns].reset_index(drop=True)
+    return ranked
 
 
-def cause_frame(explained: Mapping[str, Explanation]) -> pd.DataFrame:
-    """Put the explanations of several stages into one table: stage, then the columns of each."""
-    tables = [told.table.assign(stage=stage) for stage, told in explained.items()]
-    together = pd.concat(tables) if tables else pd.DataFrame(columns=["stage", *CAUSE_COLUMNS])
-    ordered: pd.DataFrame = together[["stage", *CAUSE_COLUMNS]].reset_index(drop=True)
-    return ordered
+def _machine(before: Side, after: Side) -> tuple[float, bool]:
+    """Give how much longer the calibration task took, and whether it was measured on both sides."""
+    sides = before.calibrations, after.calibrations
+    if not all(sides):
+        return 1.0, False
+    speed = after.calibration_s / before.calibration_s
+    is_changed = (
+        differs(*sides, level=_PHASE_LEVEL) if can_scatter(*sides) else abs(speed - 1) > _CALIBRATION_SHARE
+    )
+    return speed if is_changed else 1.0, True
 
 
-def _times(side: Side, stage: str) -> dict[str, dict[str, float]]:
-    own = side.phases.loc[[stage]].droplevel("stage")
-    times = {str(phase): {str(k): float(v) for k, v in row.items()} for phase, row in own.iterrows()}
-    inside = sum(row["elapsed_s"] for phase, row in times.items() if phase != "all")
-    cpu_s = sum(row["cpu_s"] for phase, row in times.items() if phase not in ("all", START_UP))
-    # Phases of several workers overlap: then there is no time between them to speak of.
-    rest_s = max(0.0, times["all"]["elapsed_s"] - inside)
-    times[_REST] = {"elapsed_s": rest_s, "cpu_s": max(0.0, times["all"]["cpu_s"] - cpu_s), "rows": math.nan}
-    return times
+def _ratio(old: float, new: float) -> float:
+    return new / old if old > 0 and new > 0 else 1.0
 
 
 def _split(
-    phase: str, old: Mapping[str, float] | None, new: Mapping[str, float] | None, speed: float
+    phase: str,
+    old: Mapping[str, float] | None,
+    new: Mapping[str, float] | None,
+    speed: float,
+    grown: float,
 ) -> list[tuple[str, str, float, str]]:
-    """Split a phase's change; each part with where, seconds, evidence."""
+    """Split a phase's change; each part with its name, the phase, seconds, evidence."""
     if old is None or new is None:
         row = new or old
         assert row is not None
@@ -243,110 +284,142 @@ def _split(
         word = "wasn't there before" if old is None else "isn't there any more"
         return [("phase", phase, sign * row["elapsed_s"], f"the phase {word}")]
     before_s, after_s = old["elapsed_s"], new["elapsed_s"]
-    grown = new["rows"] / old["rows"] if old["rows"] > 0 and new["rows"] > 0 else 1.0
-    work_s = before_s * (grown - 1)
-    machine_s = before_s * grown * (speed - 1)
-    cost_s = after_s - before_s - work_s - machine_s
-    parts = []
-    if grown != 1:
-        parts.append(("work", phase, work_s, f"{old['rows']:,.0f} rows before, {new['rows']:,.0f} now"))
-    if speed != 1:
-        parts.append(("machine", phase, machine_s, f"the calibration task took {speed - 1:+.0%}"))
-    cpu = (old["cpu_s"], new["cpu_s"])
+    more = _ratio(old["rows"], new["rows"])
+    if abs(more - 1) < _ALIKE:
+        by_work = by_mix = 1.0
+    elif abs(more / grown - 1) < _FOLLOWS:
+        by_work, by_mix = more, 1.0
+    else:
+        # What the stage itself got more of explains its part; the rest is more for each of its rows.
+        by_work = grown if (grown - 1) * (more - 1) > 0 else 1.0
+        by_mix = more / by_work
+    left_s = after_s - before_s
+    taken: list[float] = []
+    for share_s in (
+        before_s * (by_work - 1),
+        before_s * by_work * (by_mix - 1),
+        before_s * by_work * by_mix * (speed - 1),
+    ):
+        # Each of these is an estimate: none explains more than there is.
+        taken.append(math.copysign(min(abs(share_s), abs(left_s)), left_s) if share_s * left_s > 0 else 0.0)
+        left_s -= taken[-1]
+    counts = f"{old['rows']:,.0f} rows before, {new['rows']:,.0f} now"
+    parts = [
+        ("work", phase, taken[0], counts),
+        ("mix", phase, taken[1], counts),
+        ("machine", phase, taken[2], f"the calibration task took {speed - 1:+.0%}"),
+    ]
+    return [part for part in parts if part[2]] + _split_cost(phase, old, new, left_s, more * speed)
+
+
+def _split_cost(
+    phase: str, old: Mapping[str, float], new: Mapping[str, float], cost_s: float, expected: float
+) -> list[tuple[str, str, float, str]]:
+    """Split what isn't more work or a slower machine: CPU time, and time without it."""
+
+    def grew(name: str) -> float:
+        difference = new[name] - old[name] * expected
+        return difference if math.isfinite(difference) else 0.0
+
+    cores = [row["cpu_s"] / row["elapsed_s"] if row["elapsed_s"] > 0 else 0.0 for row in (old, new)]
+    sign = math.copysign(1, cost_s)
+    told = (
+        f"{old['elapsed_s']:,.3g} s before, {new['elapsed_s']:,.3g} s now; "
+        f"CPU time {old['cpu_s']:,.3g} s, now {new['cpu_s']:,.3g} s"
+    )
     computing_s = cost_s
-    if phase != START_UP and all(math.isfinite(value) for value in cpu):
-        dearer_s = cpu[1] - cpu[0] * grown * speed
-        computing_s = math.copysign(min(abs(cost_s), max(0.0, math.copysign(1, cost_s) * dearer_s)), cost_s)
-    told = f"{before_s:,.3g} s before, {after_s:,.3g} s now; CPU time {cpu[0]:,.3g} s, now {cpu[1]:,.3g} s"
-    name = "start-up" if phase == START_UP else "computing"
-    return [*parts, (name, phase, computing_s, told), ("waiting", phase, cost_s - computing_s, told)]
+    if all(map(math.isfinite, cores)):
+        # Where several cores are at it, a second of CPU time is less than one of the clock.
+        computing_s = sign * min(abs(cost_s), max(0.0, sign * grew("cpu_s")) / max(1.0, cores[0]))
+    idle_s = cost_s - computing_s
+    if phase == START_UP:
+        return [("start-up", phase, computing_s, told), ("waiting", phase, idle_s, told)]
+    system_s = sign * min(abs(computing_s), max(0.0, sign * grew("system_s")) / max(1.0, cores[0]))
+    moved = [row["read_bytes"] + row["written_bytes"] for row in (old, new)]
+    is_disk = moved[1] > _MORE * moved[0] and moved[1] - moved[0] > _LEAST_BYTES
+    is_memory = (
+        new["minor_faults"] > _MORE * old["minor_faults"]
+        and new["minor_faults"] - old["minor_faults"] > _LEAST_FAULTS
+    )
+    if is_disk:
+        told_disk = f"{moved[0] / 1e6:,.1f} MB moved before, {moved[1] / 1e6:,.1f} MB now"
+        parts = [("disk", phase, idle_s + system_s, f"{told}; {told_disk}")]
+        return [*parts, ("computing", phase, computing_s - system_s, told)]
+    name = "parallelism" if cores[0] > _PARALLEL and cores[1] < cores[0] else "waiting"
+    told_cores = f"{told}; {cores[0]:.2g} cores busy, now {cores[1]:.2g}" if name == "parallelism" else told
+    parts = [(name, phase, idle_s, told_cores)]
+    if is_memory:
+        faults = f"page faults {old['minor_faults']:,.0f}, now {new['minor_faults']:,.0f}"
+        parts.append(("memory", phase, system_s, f"{told}; {faults}"))
+        computing_s -= system_s
+    return [*parts, ("computing", phase, computing_s, told)]
 
 
-def _changes(
-    before: Mapping[str, Any], after: Mapping[str, Any], project: Path | None, rooms: Sequence[str]
-) -> dict[str, list[str]]:
-    code = []
-    old, new = (json.loads(side.get("code_rooms") or "{}") for side in (before, after))
-    touched = [name for name in new if old.get(name, new[name]) != new[name] and (not rooms or name in rooms)]
-    if touched:
-        commits: tuple[str, ...] = ()
-        if project is not None and before.get("code_commit") and after.get("code_commit"):
-            commits = commits_between(project, before["code_commit"], after["code_commit"], touched)
-        code.append(f"code of {', '.join(touched)}" + _write_commits(commits))
-    elif not new and before.get("code_digest") != after.get("code_digest"):
-        code.append("code")
-    return {
-        "code": code,
-        "parameters": _differing("params", before, after),
-        "resources": [words for words in _differing("params", before, after) if words.startswith(_RESOURCES)],
-        "libraries": _differing("libraries", before, after),
-        "inputs": [f"input {words}" for words in _differing("inputs", before, after) if ".digest" in words],
-    }
-
-
-def _write_commits(commits: Sequence[str]) -> str:
-    if not commits:
-        return ""
-    more = f" and {len(commits) - _SHOWN_COMMITS} more" if len(commits) > _SHOWN_COMMITS else ""
-    return f" ({'; '.join(commits[:_SHOWN_COMMITS])}{more})"
-
-
-def _differing(column: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    old, new = (_flat(json.loads(side.get(column) or "{}")) for side in (before, after))
+def _look_at_workers(parts: list[_Part], before: Sharing | None, after: Sharing | None) -> list[_Part]:
+    """Tell missing workers from idle ones, where the chunks of both sides are known."""
+    if before is None or after is None:
+        return parts
+    told = (
+        f"workers {before.workers}, now {after.workers}; idle {before.idle_share:.0%} of their time, now "
+        f"{after.idle_share:.0%}; longest chunk {before.longest_s:.2g} s of {before.window_s:.2g} s, now "
+        f"{after.longest_s:.2g} s of {after.window_s:.2g} s"
+    )
+    is_skewed = (
+        after.workers == before.workers > 1 and after.idle_share - before.idle_share > _LEAST_IDLE
+    ) or (after.chunks < before.workers <= before.chunks)
+    name = "skew" if is_skewed else "parallelism"
+    lost = ("parallelism", "waiting") if is_skewed or after.workers < before.workers else ("parallelism",)
     return [
-        f"{key} {old[key]} -> {new[key]}"
-        # What only one release knew of is part of the code's change.
-        for key in old
-        if key in new and old[key] != new[key]
+        _Part(name, part.phase, part.changed_s, told, part.is_sure)
+        if part.name in lost and part.phase != REST
+        else part
+        for part in parts
     ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-# What may account for which part of a change.
-_ABLE = {
-    "work": ("inputs", "parameters", "code"),
-    "phase": ("inputs", "parameters", "code"),
-    "computing": ("code", "parameters", "libraries", "inputs"),
-    "start-up": ("code", "libraries"),
-    "waiting": ("resources",),
-    "parallelism": ("resources",),
-}
-# Parameters that say what the machine is asked for.
-_RESOURCES = ("compute.", "limits.", "pipeline.")
-
-
-def _lay_to(
-    part: tuple[str, str, float, str], found: Mapping[str, list[str]], *, is_calibrated: bool
-) -> tuple[Any, ...]:
-    name, where, changed_s, evidence = part
-    if name == "machine":
-        return name, where, changed_s, "the machine itself was slower or faster", evidence, "high"
-    able = {kind: found[kind] for kind in _ABLE[name] if found[kind]}
-    # A start-up's CPU time isn't known, so without a calibration a busy machine looks like slower code.
-    if not able or (name == "start-up" and not is_calibrated):
-        cause = "not identifiable: nothing recorded that surely accounts for it changed in between"
-        needed = _NEEDED if is_calibrated else "needed: a calibration of the machine on both sides"
-        return name, where, changed_s, cause, f"{evidence}; {needed}", "low"
-    cause = "; ".join(words for kind in able.values() for words in kind)
+def _lay_to(part: _Part, found: Mapping[str, list[str]], *, is_calibrated: bool) -> dict[str, Any]:
+    """Name what may account for a part, and how sure that is."""
+    row = {"part": part.name, "phase": part.phase, "changed_s": part.changed_s, "evidence": part.evidence}
+    if part.name == "machine":
+        return {**row, "cause": _MACHINE, "confidence": "high"}
+    groups = [{kind: found[kind] for kind in group if found[kind]} for group in _ABLE[part.name]]
+    able = next((group for group in groups if group), {})
+    if part.name == "phase" and not able:
+        return {**row, "cause": _MADE_AGAIN if part.changed_s > 0 else _AT_HAND, "confidence": "medium"}
+    if not able or not part.is_sure:
+        needed = _NEEDED if is_calibrated else _UNCALIBRATED
+        why = needed if part.is_sure else f"no more than its runs scatter; {needed}"
+        return {**row, "cause": _UNKNOWN, "evidence": f"{part.evidence}; {why}", "confidence": "low"}
+    cause = "; ".join(dict.fromkeys(words for kind in able.values() for words in kind))
     sure = {1: "high", 2: "medium"}.get(len(able), "low")
-    if not is_calibrated and name != "work":
+    if not is_calibrated and part.name not in ("work", "mix"):
         # Nothing tells a busy machine from a dearer program then.
         sure = "low"
-    elif name == "start-up" and sure == "high":
+    elif part.name == "start-up" and sure == "high":
         sure = "medium"
-    return name, where, changed_s, cause, evidence, sure
+    return {**row, "cause": cause, "confidence": sure}
 
 
-def _table(rows: Sequence[tuple[Any, ...]], total: float) -> pd.DataFrame:
+def _gather(rows: list[dict[str, Any]], best: str) -> list[tuple[Any, ...]]:
+    """Make one row of the parts of one kind with one cause; its evidence is that of the largest."""
+    kinds: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        kinds.setdefault((row["part"], row["cause"], row["confidence"]), []).append(row)
+    gathered = []
+    for (part, cause, sure), same in kinds.items():
+        changed_s = sum(row["changed_s"] for row in same)
+        sign = math.copysign(1, changed_s)
+        same.sort(key=lambda row: -sign * row["changed_s"])
+        least_s = _LEAST_SHARE * abs(changed_s)
+        phases = [row["phase"] for row in same if sign * row["changed_s"] >= least_s]
+        more = f" and {len(phases) - _SHOWN_PHASES} more" if len(phases) > _SHOWN_PHASES else ""
+        where = ", ".join(phases[:_SHOWN_PHASES]) + more
+        confidence = best if sure == "high" else sure
+        gathered.append((part, where, changed_s, cause, same[0]["evidence"], confidence))
+    return gathered
+
+
+def _table(rows: list[tuple[Any, ...]], total: float) -> pd.DataFrame:
     worth = [row for row in rows if abs(row[2]) >= _LEAST_SHARE * abs(total)]
     worth.sort(key=lambda row: (-math.copysign(1, total) * row[2], row[1], row[0]))
     ranked = [

@@ -296,9 +296,10 @@ def run_bench(
     explained = []
     if len(changed):
         taken = take_side(history, old_ids, "before"), take_side(history, new_ids, "now")
-        rooms = {stage.name: stage.rooms for stage in load_pipeline(project.declaration, params).stages}
+        pipeline = load_pipeline(project.declaration, params)
+        paths = {stage.name: pipeline.path(stage) for stage in pipeline.stages}
         explained = [
-            explain_change(stage, *taken, project=project.root, rooms=rooms.get(stage, ()))
+            explain_change(stage, *taken, project=project.root, path=paths.get(stage))
             for stage in changed.drop_duplicates()
         ]
     found = Bench(

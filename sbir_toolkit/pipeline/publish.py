@@ -29,7 +29,7 @@ from sbir_toolkit.pipeline.escalation import settle_alerts
 from sbir_toolkit.pipeline.gates import judge
 from sbir_toolkit.pipeline.past import comparable_name, earlier_records, keep_accepted
 from sbir_toolkit.pipeline.project import Project
-from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, RunState, list_runs, read_run
+from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, RunState, chunks_of, list_runs, read_run
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage
 from sbir_toolkit.reports.html import render_notebook
@@ -143,7 +143,8 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
         history,
         verdicts,
         project=project.root,
-        rooms={stage.name: stage.rooms for stage in pipeline.stages},
+        paths={stage.name: pipeline.path(stage) for stage in pipeline.stages},
+        chunks_of=lambda run_id: chunks_of(project, run_id),
     )
     alerts += name_causes(find_alerts(record, verdicts, params.performance), explained)
     settled = settle_alerts(alerts, earlier, pipeline, params.alerts, today=datetime.date.today())

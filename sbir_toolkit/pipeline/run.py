@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -35,6 +35,9 @@ from sbir_toolkit.storage import (
     write_text,
 )
 from sbir_toolkit.versions import code_version, library_versions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ENDED_WELL = ("done", "reused")
 _LIBRARIES = ("dask", "distributed", "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "rapidfuzz")
@@ -230,6 +233,13 @@ def read_run(folder: RunFolder) -> dict[str, Any]:
             held = f"; it last held {sample['memory_bytes'] / 1e6:,.0f} MB" if sample else ""
             stage.update(status="died", reason=f"the process that conducted the run was killed{held}")
     return record
+
+
+def chunks_of(project: Project, run_id: str) -> pd.DataFrame:
+    """The figures of a run's chunks; none when its folder isn't here any more."""
+    from sbir_toolkit.performance import chunk_figures
+
+    return chunk_figures(read_lines(RunFolder(project.runs / run_id).events))
 
 
 def run_params(folder: RunFolder) -> Params:

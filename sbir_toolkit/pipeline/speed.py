@@ -19,7 +19,7 @@ from sbir_toolkit.performance import (
 )
 from sbir_toolkit.pipeline.benches import read_verdicts
 from sbir_toolkit.pipeline.project import Project
-from sbir_toolkit.pipeline.run import RunFolder, list_runs, open_run, read_run, run_params
+from sbir_toolkit.pipeline.run import RunFolder, chunks_of, list_runs, open_run, read_run, run_params
 from sbir_toolkit.pipeline.stages import load_pipeline
 from sbir_toolkit.storage import atomic_path, read_lines
 
@@ -122,18 +122,15 @@ class Comparison:
 def compare_runs(project: Project, before: RunFolder, after: RunFolder) -> Comparison:
     """Compare two runs stage by stage and phase by phase."""
     history = open_history(project)
-    sides = (
-        take_side(history, [before.run_id], before.run_id),
-        take_side(history, [after.run_id], after.run_id),
-    )
-    rooms = {
-        stage.name: stage.rooms for stage in load_pipeline(project.declaration, run_params(after)).stages
-    }
+    sides = [
+        take_side(history, [run.run_id], run.run_id, lambda run_id: chunks_of(project, run_id))
+        for run in (before, after)
+    ]
+    pipeline = load_pipeline(project.declaration, run_params(after))
+    paths = {stage.name: pipeline.path(stage) for stage in pipeline.stages}
     worked = [set(side.phases.index.get_level_values("stage")) for side in sides]
     both = [name for name in read_run(after)["stages"] if name in worked[0] & worked[1]]
-    explained = [
-        explain_change(name, *sides, project=project.root, rooms=rooms.get(name, ())) for name in both
-    ]
+    explained = [explain_change(name, *sides, project=project.root, path=paths.get(name)) for name in both]
     return Comparison(before.run_id, after.run_id, explained, judge_run(project, after))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +23,9 @@ from sbir_toolkit.errors import ParameterError, PipelineError, explain
 from sbir_toolkit.params import FILE_PARAMETERS, Params
 from sbir_toolkit.tables import TABLES, VERDICTS
 from sbir_toolkit.versions import LAYERS
+
+if TYPE_CHECKING:
+    from sbir_toolkit.performance import StagePath
 
 PARAMETERS = ("run_id", "params_file")
 
@@ -82,6 +85,17 @@ class Pipeline:
     def names(self) -> list[str]:
         """The stages' names, in order."""
         return [stage.name for stage in self.stages]
+
+    def path(self, stage: Stage) -> StagePath:
+        """What the speed of a stage depends on: its code, its parameters, the inputs that reach it."""
+        from sbir_toolkit.performance import StagePath
+
+        reached = {stage.name}
+        for other in reversed(self.stages):
+            if other.name in reached:
+                reached |= set(self.upstream(other))
+        inputs = [name for other in self.stages if other.name in reached for name in other.inputs]
+        return StagePath(tuple(stage.rooms), tuple(stage.uses), tuple(inputs))
 
     def asks_gates(self, stage: Stage) -> bool:
         """Whether the gates' verdicts may hold a stage up."""

@@ -30,7 +30,7 @@ from sbir_toolkit.pipeline.project import (
     input_paths,
     with_overrides,
 )
-from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
+from sbir_toolkit.pipeline.run import RunFolder, chunks_of, list_runs, read_run, run_params
 from sbir_toolkit.pipeline.setup import make_setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage, load_pipeline
 from sbir_toolkit.storage import (
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sbir_toolkit.matching import Explanations
+    from sbir_toolkit.performance import StagePath
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,13 @@ class OpenStage:
         return self._run.path / "store" if is_fresh else self._project.store
 
     @property
-    def code_paths(self) -> dict[str, tuple[str, ...]]:
-        """The rooms of the code that each stage of the pipeline goes through."""
-        return {stage.name: tuple(stage.rooms) for stage in self._pipeline.stages}
+    def paths(self) -> dict[str, StagePath]:
+        """What the speed of each stage of the pipeline depends on."""
+        return {stage.name: self._pipeline.path(stage) for stage in self._pipeline.stages}
+
+    def chunks_of(self, run_id: str) -> pd.DataFrame:
+        """The figures of the chunks of any run."""
+        return chunks_of(self._project, run_id)
 
     @property
     def project(self) -> Path:

@@ -1,0 +1,325 @@
+"""The two sides of a comparison, and what differs between them.
+
+A *side* is one run, or several runs that did the same under the same conditions: what their stages and phases
+took (medians), how that scattered, how their chunks were shared out among workers, and the facts of the
+newest one. `find_changes` says what differs between the facts of two sides and lies on a stage's path, by
+kind: code, parameters, libraries, inputs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sbir_toolkit.performance.figures import START_UP
+from sbir_toolkit.performance.history import History
+from sbir_toolkit.versions import commits_between, files_between
+
+REST = "between phases"
+FIGURES = ("elapsed_s", "cpu_s", "system_s", "rows", "minor_faults", "read_bytes", "written_bytes")
+# Parameters that say what the machine is asked for.
+RESOURCES = ("compute.", "limits.", "pipeline.")
+_SHARING = "compute."
+_SHARED_OUT_BY = "enrichment"
+# What every stage goes through, whatever rooms its declaration names.
+_UNDER_ALL = ("errors", "params", "tables", "storage", "versions", "meter", "pipeline")
+_LEAST_RUNS = 3
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class StagePath:
+    """What a stage depends on; an empty one: on everything.
+
+    Attributes
+    ----------
+    rooms
+        Rooms of the code on its path.
+    uses
+        Parameters that matter to it, whole or by their beginnings.
+    inputs
+        Input files that it, or a stage before it, reads.
+    """
+
+    rooms: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+    def goes_through(self, room: str) -> bool:
+        """Tell whether a room of the code lies on the path."""
+        return not self.rooms or room in self.rooms or room in _UNDER_ALL
+
+    def minds(self, parameter: str) -> bool:
+        """Tell whether a parameter matters."""
+        if not self.rooms:
+            return True
+        if parameter.startswith(_SHARING):
+            return _SHARED_OUT_BY in self.rooms
+        return parameter.startswith(RESOURCES) or any(
+            parameter == used or parameter.startswith(f"{used}.") for used in self.uses
+        )
+
+    def reads(self, name: str) -> bool:
+        """Tell whether an input matters."""
+        return not self.inputs or name in self.inputs
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How the chunks of a stage were shared out among its workers."""
+
+    workers: int
+    chunks: int
+    window_s: float
+    busy_s: float
+    longest_s: float
+
+    @classmethod
+    def of(cls, chunks: pd.DataFrame) -> Sharing | None:
+        """Read it from the figures of one stage's chunks (`chunk_figures`)."""
+        if chunks.empty:
+            return None
+        return cls(
+            workers=chunks["worker"].nunique(),
+            chunks=len(chunks),
+            window_s=float(chunks["ended"].max() - chunks["started"].min()),
+            busy_s=float(chunks["elapsed_s"].sum()),
+            longest_s=float(chunks["elapsed_s"].max()),
+        )
+
+    @property
+    def idle_share(self) -> float:
+        """Share of the workers' time in which they had no chunk."""
+        whole = self.window_s * self.workers
+        return max(0.0, 1 - self.busy_s / whole) if whole > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: one run, or the typical one of several.
+
+    Attributes
+    ----------
+    label : str
+        What to call it.
+    facts : dict
+        Of the newest of its runs, as in the history's table of runs.
+    phases : pandas.DataFrame
+        Index (stage, phase), 'all' for the stage itself; the figures of `FIGURES` and peak_bytes: medians. A
+        phase that others are a part of counts with what is left beside them.
+    times : dict
+        What each (stage, phase) took in each run, in seconds.
+    calibrations : tuple of float
+        What the calibration task took in the runs where it was measured.
+    sharing : dict
+        How each stage's chunks were shared out, in the newest run.
+    """
+
+    label: str
+    facts: dict[str, Any]
+    phases: pd.DataFrame
+    times: dict[tuple[str, str], list[float]]
+    calibrations: tuple[float, ...]
+    sharing: dict[str, Sharing] = field(default_factory=dict)
+
+    @property
+    def calibration_s(self) -> float:
+        """The median of the calibrations; NaN when there are none."""
+        return statistics.median(self.calibrations) if self.calibrations else math.nan
+
+    def figures(self, stage: str) -> dict[str, dict[str, float]]:
+        """Give what each phase of a stage took, and the time between phases as one more.
+
+        Before the first phase nothing measures CPU time: what no phase used counts there, as far as one core
+        can have used it in that time.
+        """
+        own = self.phases.loc[[stage]].droplevel("stage")
+        times = {str(phase): {str(k): float(v) for k, v in row.items()} for phase, row in own.iterrows()}
+        inner = [row for phase, row in times.items() if phase != "all"]
+        # Phases of several workers overlap: then there is no time between them to speak of.
+        rest = {name: _left(times["all"], inner, name) for name in FIGURES}
+        if START_UP in times:
+            cpu_s = min(rest["cpu_s"], times[START_UP]["elapsed_s"])
+            times[START_UP] = {**times[START_UP], "cpu_s": cpu_s}
+            rest["cpu_s"] -= cpu_s
+        return {**times, REST: {**rest, "rows": times["all"]["rows"]}}
+
+
+def take_side(
+    history: History,
+    run_ids: Sequence[str],
+    label: str,
+    chunks_of: Callable[[str], pd.DataFrame] | None = None,
+) -> Side:
+    """Put together one side of a comparison from runs that the history knows.
+
+    Parameters
+    ----------
+    chunks_of
+        Gives the figures of a run's chunks (`chunk_figures`); without it nothing is said about how work was
+        shared out.
+    """
+    runs, stages, phases = history.runs(), history.stages(), history.phases()
+    own = runs[runs["run_id"].isin(run_ids)]
+    worked = stages[stages["run_id"].isin(run_ids) & (stages["status"] == "done")]
+    whole = worked.assign(phase="all", rows=worked["rows_in"])
+    columns = ["run_id", "stage", "phase", "peak_bytes", *FIGURES]
+    inner = _without_parts(phases[phases["run_id"].isin(run_ids)])
+    both = pd.concat([whole[columns], inner[columns]])
+    grouped = both.drop(columns="run_id").groupby(["stage", "phase"], sort=False)
+    newest = {str(name): value for name, value in own.to_dict("records")[-1].items()}
+    chunks = chunks_of(newest["run_id"]) if chunks_of else pd.DataFrame(columns=["stage"])
+    shared = {str(stage): Sharing.of(part) for stage, part in chunks.groupby("stage")}
+    return Side(
+        label=label,
+        facts=newest,
+        phases=grouped.median(),
+        times={(str(key[0]), str(key[1])): part["elapsed_s"].tolist() for key, part in grouped},
+        calibrations=tuple(own["calibration_s"].dropna()),
+        sharing={stage: found for stage, found in shared.items() if found is not None},
+    )
+
+
+def can_scatter(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Tell whether there are enough runs on both sides to know how they scatter."""
+    return min(len(before), len(after)) >= _LEAST_RUNS
+
+
+def differs(before: Sequence[float], after: Sequence[float], *, level: float) -> bool:
+    """Tell whether two sets of times differ by more than they scatter (Welch's test on logarithms).
+
+    Parameters
+    ----------
+    before, after
+        Times above zero; with fewer than three on a side nothing can be told, and False is given.
+    level
+        Probability of saying so by chance.
+
+    Examples
+    --------
+    >>> differs([1.0, 1.02, 0.99], [1.3, 1.29, 1.33], level=0.01)
+    True
+    >>> differs([1.0, 1.2, 0.9], [1.3, 1.0, 1.1], level=0.01)
+    False
+    """
+    sets = [[math.log(value) for value in values if value > 0] for values in (before, after)]
+    if not can_scatter(*sets):
+        return False
+    means = [statistics.fmean(values) for values in sets]
+    errors = [statistics.variance(values) / len(values) for values in sets]
+    error = sum(errors)
+    if error == 0:
+        return means[0] != means[1]
+    freedom = error**2 / sum(one**2 / (len(values) - 1) for one, values in zip(errors, sets, strict=True))
+    return abs(means[1] - means[0]) / math.sqrt(error) > _t_quantile(1 - level / 2, freedom)
+
+
+def find_changes(
+    before: Mapping[str, Any], after: Mapping[str, Any], project: Path | None, path: StagePath
+) -> dict[str, list[str]]:
+    """Say what differs between the facts of two sides and matters to a stage.
+
+    Returns
+    -------
+    dict of str to list of str
+        By kind: code, parameters, resources (those parameters that say what the machine is asked for),
+        libraries, inputs.
+    """
+    parameters = [words for key, words in _differing("params", before, after).items() if path.minds(key)]
+    return {
+        "code": _code(before, after, project, path),
+        "parameters": [words for words in parameters if not words.startswith(RESOURCES)],
+        "resources": [words for words in parameters if words.startswith(RESOURCES)],
+        "libraries": list(_differing("libraries", before, after).values()),
+        "inputs": _inputs(before, after, path),
+    }
+
+
+def _code(
+    before: Mapping[str, Any], after: Mapping[str, Any], project: Path | None, path: StagePath
+) -> list[str]:
+    old, new = (json.loads(side.get("code_rooms") or "{}") for side in (before, after))
+    touched = [name for name in new if old.get(name, new[name]) != new[name] and path.goes_through(name)]
+    if not touched:
+        return ["code"] if not new and before.get("code_digest") != after.get("code_digest") else []
+    words = f"code of {', '.join(touched)}"
+    ends = (str(before.get("code_commit") or ""), str(after.get("code_commit") or ""))
+    if project is None or not all(ends):
+        return [words]
+    files = files_between(project, *ends, touched)
+    commits = commits_between(project, *ends, touched)
+    told = [_shorten(files), _shorten(commits)]
+    if after.get("code_is_dirty"):
+        told.append("and changes that aren't committed")
+    return [f"{words} ({'; '.join(filter(None, told))})" if any(told) else words]
+
+
+def _inputs(before: Mapping[str, Any], after: Mapping[str, Any], path: StagePath) -> list[str]:
+    old, new = (json.loads(side.get("inputs") or "{}") for side in (before, after))
+    return [
+        f"input {name}: other content, {_size(old[name])} -> {_size(new[name])}"
+        for name in old
+        if name in new and old[name].get("digest") != new[name].get("digest") and path.reads(name)
+    ]
+
+
+def _size(file: Mapping[str, Any]) -> str:
+    return f"{file['bytes'] / 1e6:,.1f} MB" if file.get("bytes") is not None else "unknown size"
+
+
+def _shorten(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return ", ".join(words[:_SHOWN]) + more
+
+
+def _differing(column: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
+    old, new = (_flat(json.loads(side.get(column) or "{}")) for side in (before, after))
+    return {
+        key: f"{key} {old[key]} -> {new[key]}"
+        # What only one release knew of is part of the code's change.
+        for key in old
+        if key in new and old[key] != new[key]
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _without_parts(phases: pd.DataFrame) -> pd.DataFrame:
+    figures = [name for name in FIGURES if name != "rows"]
+    parts = phases.groupby(["run_id", "stage", "inside"])[figures].sum()
+    keys = pd.MultiIndex.from_frame(phases[["run_id", "stage", "phase"]])
+    inside = parts.reindex(keys).fillna(0.0).to_numpy()
+    left = (phases[figures] - inside).clip(lower=0)
+    return phases.assign(**{name: left[name] for name in figures})
+
+
+def _left(whole: Mapping[str, float], inner: Sequence[Mapping[str, float]], name: str) -> float:
+    known = [row[name] for row in inner if math.isfinite(row[name])]
+    return max(0.0, whole[name] - sum(known))
+
+
+def _t_quantile(share: float, freedom: float) -> float:
+    """Quantile of Student's t from the normal one, by the series of G. W. Hill (1970), Cornish-Fisher."""
+    z = statistics.NormalDist().inv_cdf(share)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return sum(term / freedom**power for power, term in enumerate(terms))
