@@ -39,6 +39,13 @@ def add_commands(commands: Commands) -> None:
     added.add_argument("--why", required=True, metavar="TEXT", help="the reason; it is kept")
     added.add_argument("--run", help="the run or benchmark that reported it (default: the newest run)")
 
+    added = add_command(commands, "profile", profile)
+    added.add_argument("stage", help="a stage's name")
+    added.add_argument("--run", help="on whose inputs (default: the newest run)")
+    added.add_argument(
+        "--memory", action="store_true", help="profile memory too; takes several times as long"
+    )
+
 
 def bench(options: argparse.Namespace) -> int:
     """Measure fixed work until it is known whether it got slower; exit code 4 when it did."""
@@ -52,6 +59,19 @@ def bench(options: argparse.Namespace) -> int:
     found = run_bench(project, params, WORKLOADS[options.suite], against=options.against, say=_say)
     print(found.to_markdown() if options.ci else found)
     return REGRESSION_EXIT_CODE if found.has_regression else 0
+
+
+def profile(options: argparse.Namespace) -> int:
+    """Do a stage's work once more under the profiler; say what each function costs."""
+    from sbir_toolkit.pipeline.profiling import profile_stage
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+
+    project = find_project(options.outputs)
+    run = open_run(project, options.run)
+    print(profile_stage(project, run, options.stage, has_memory=options.memory))
+    print(f"kept in {run.path / 'profiles'}; 'scalene view' shows the file of scalene")
+    return 0
 
 
 def history(options: argparse.Namespace) -> int:

@@ -12,12 +12,14 @@ from sbir_toolkit.performance import (
     History,
     StageVerdicts,
     accept_change,
+    cause_frame,
     explain_change,
     judge_stages,
     measure_run,
     take_side,
 )
 from sbir_toolkit.pipeline.benches import read_verdicts
+from sbir_toolkit.pipeline.profiling import compare_stages
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, chunks_of, list_runs, open_run, read_run, run_params
 from sbir_toolkit.pipeline.stages import load_pipeline
@@ -81,12 +83,15 @@ class Comparison:
         What the change of each stage is made of.
     verdicts
         The rule's verdicts on the second run, from all that is known; two runs alone prove nothing.
+    profiled
+        Which functions cost more or less, where stages were profiled in the code of both runs.
     """
 
     before: str
     after: str
     explained: list[Explanation]
     verdicts: StageVerdicts
+    profiled: tuple[str, ...] = ()
 
     @property
     def has_regression(self) -> bool:
@@ -94,7 +99,12 @@ class Comparison:
         return len(self.verdicts.regressions) > 0
 
     def __repr__(self) -> str:
-        lines = [f"{self.before} -> {self.after}", *(repr(told) for told in self.explained)]
+        lines = [
+            f"{self.before} -> {self.after}",
+            *self._causes(),
+            *map(repr, self.explained),
+            *self.profiled,
+        ]
         if not self.explained:
             lines.append("no stage worked in both runs")
         return "\n".join([*lines, "", *self._judged()])
@@ -112,7 +122,17 @@ class Comparison:
             "| stage | before, s | after, s | change | why |",
             "|---|---:|---:|---:|---|",
         ]
-        return "\n".join([*head, *rows, "", *(f"- {line}" for line in self._judged())])
+        return "\n".join([*head, *rows, "", *(f"- {line}" for line in (*self._judged(), *self.profiled))])
+
+    def _causes(self) -> list[str]:
+        causes = cause_frame(self.explained)
+        if causes.empty:
+            return []
+        first = causes.iloc[0]
+        return [
+            f"first of all: {first['changed_s']:+,.2f} s of {first['part']} in {first['stage']} "
+            f"({first['where']}); {first['cause']} ({first['confidence']} confidence)"
+        ]
 
     def _judged(self) -> list[str]:
         found = self.verdicts.regressions["sentence"].tolist()
@@ -131,7 +151,8 @@ def compare_runs(project: Project, before: RunFolder, after: RunFolder) -> Compa
     worked = [set(side.phases.index.get_level_values("stage")) for side in sides]
     both = [name for name in read_run(after)["stages"] if name in worked[0] & worked[1]]
     explained = [explain_change(name, *sides, project=project.root, path=paths.get(name)) for name in both]
-    return Comparison(before.run_id, after.run_id, explained, judge_run(project, after))
+    profiled = compare_stages(project, before, after, both)
+    return Comparison(before.run_id, after.run_id, explained, judge_run(project, after), tuple(profiled))
 
 
 def export_history(project: Project, stage: str | None, file: Path) -> str:

@@ -156,6 +156,12 @@ class OpenStage:
         """What the speed of each stage of the pipeline depends on."""
         return {stage.name: self._pipeline.path(stage) for stage in self._pipeline.stages}
 
+    def profile(self, stage: str) -> pd.DataFrame:
+        """What each function of a stage cost in its newest profile; none when there is no profile."""
+        from sbir_toolkit.pipeline.profiling import newest_functions
+
+        return newest_functions(self._project, stage)
+
     def chunks_of(self, run_id: str) -> pd.DataFrame:
         """The figures of the chunks of any run."""
         return chunks_of(self._project, run_id)

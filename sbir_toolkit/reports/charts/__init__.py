@@ -8,6 +8,7 @@ from sbir_toolkit.reports.charts.awards import (
     rejects_by_reason,
 )
 from sbir_toolkit.reports.charts.base import Chart
+from sbir_toolkit.reports.charts.functions import function_times
 from sbir_toolkit.reports.charts.gates import gate_values, match_rate_by, metric_trends
 from sbir_toolkit.reports.charts.matches import (
     accuracy_intervals,
@@ -22,6 +23,7 @@ __all__ = [
     "accuracy_intervals",
     "award_years",
     "decisions_by_tier",
+    "function_times",
     "funding_by",
     "gate_values",
     "match_rate_by",
