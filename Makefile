@@ -50,6 +50,9 @@ bench-peers: $(READY)  ## Measure the matcher beside other tools, on the same fi
 bench-reading: $(READY)  ## Measure how fast each kind of file is read, beside pyarrow reading the same file
 	$(BIN)/python -m benchmarks.reading $(BENCH)
 
+bench-kills: $(READY)  ## Kill a hundred runs at random moments and see whether each one recovers (about half an hour)
+	$(BIN)/python -m benchmarks.kill_loop $(BENCH)
+
 bench-scaling: $(READY)  ## Measure how time and memory grow with the number of awards and of recipients
 	$(BIN)/python -m benchmarks.scaling $(BENCH)
 

@@ -44,7 +44,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     pathlib.Path
         Where to write, in the same folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         yield temporary
@@ -54,6 +54,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing, each one's entry flushed to the disk."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def drop_temporaries(folder: Path) -> None:
+    """Remove what killed writers left in a folder; for its owner to call, when nobody else writes there."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -91,8 +106,9 @@ def append_line(path: Path, record: dict[str, Any], *, sync: bool = False) -> No
     record
         What to append.
     sync
-        Whether to flush it to the disk before returning.
+        Whether to flush it to the disk before returning, and the file's entry too when it is new.
     """
+    is_new = sync and not path.exists()
     line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -101,6 +117,8 @@ def append_line(path: Path, record: dict[str, Any], *, sync: bool = False) -> No
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if is_new:
+        sync_folder(path.parent)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

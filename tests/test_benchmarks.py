@@ -27,6 +27,7 @@ MODULES = [
     "benchmarks.results",
     "benchmarks.match_full_size",
     "benchmarks.compare_peers",
+    "benchmarks.kill_loop",
     "benchmarks.scaling",
     "benchmarks.cluster",
     "benchmarks.bounded_memory",

@@ -85,6 +85,7 @@ def execute_chunks(
     StageError
         When the workers died more often than the scheduler retries, or there is no fit cluster.
     """
+    journal.drop_strays()
     committed = journal.committed([chunk.key for chunk in chunks])
     emit(
         "chunks",

@@ -7,10 +7,10 @@ is missing or has another digest is as if it had never been written, and the chu
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from sbir_toolkit.storage import append_line, digest_file, read_lines
+from sbir_toolkit.storage import append_line, digest_file, drop_temporaries, make_folder, read_lines
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class Commit:
     reused: int = 0
 
 
+_LINE = {field.name for field in fields(Commit)}
+
+
 class Journal:
     """The committed chunks of one folder.
 
@@ -37,7 +40,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._path = folder / "journal.ndjson"
         _mend_last_line(self._path)
 
@@ -69,8 +72,16 @@ class Journal:
         """Append one line and flush it; from here on the chunk is done."""
         append_line(self._path, asdict(commit), sync=True)
 
+    def drop_strays(self) -> None:
+        """Remove what a killed run left: temporary files, and parts that no line vouches for."""
+        drop_temporaries(self.folder)
+        vouched_for = {self.part(key) for key in self._lines()}
+        for part in self.folder.glob("part-*.parquet"):
+            if part not in vouched_for:
+                part.unlink(missing_ok=True)
+
     def _lines(self) -> dict[str, Commit]:
-        return {line["key"]: Commit(**line) for line in read_lines(self._path) if "key" in line}
+        return {line["key"]: Commit(**line) for line in read_lines(self._path) if line.keys() == _LINE}
 
     def _is_whole(self, commit: Commit) -> bool:
         part = self.part(commit.key)

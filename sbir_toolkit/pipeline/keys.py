@@ -131,17 +131,16 @@ class ResultStore:
 
     def find(self, stage: str, key: str) -> StoredResult | None:
         """Find a result whose tables are all there, unchanged to the byte."""
-        path = self._path(stage, key)
-        if not path.exists():
-            return None
-        result = _parse(read_json(path))
-        return result if self._is_whole(result) else None
+        result = _read_note(self._path(stage, key))
+        return result if result is not None and self._is_whole(result) else None
 
     def newest(self, stage: str, params: str) -> StoredResult | None:
         """The last result of a stage, whatever its key; rather one made with parameters of the same name."""
-        results = [_parse(read_json(path)) for path in (self._folder / stage).glob("*.json")]
+        notes = [_read_note(path) for path in (self._folder / stage).glob("*.json")]
         return max(
-            results, key=lambda result: (result.params == params, result.created, result.key), default=None
+            (note for note in notes if note is not None),
+            key=lambda result: (result.params == params, result.created, result.key),
+            default=None,
         )
 
     def add(self, result: StoredResult) -> None:
@@ -172,9 +171,14 @@ def _without_files(section: str, values: Any) -> Any:
     return {name: value for name, value in values.items() if name not in files} if files else values
 
 
-def _parse(values: dict[str, Any]) -> StoredResult:
-    tables = {name: StoredTable(**table) for name, table in values.pop("tables").items()}
-    return StoredResult(**values, tables=tables)
+def _read_note(path: Path) -> StoredResult | None:
+    # A note that is gone or damaged vouches for nothing: the stage runs again.
+    try:
+        values = read_json(path)
+        tables = {name: StoredTable(**table) for name, table in values.pop("tables").items()}
+        return StoredResult(**values, tables=tables)
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _link(source: Path, target: Path) -> None:
