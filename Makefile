@@ -9,7 +9,7 @@ ALL_PEERS := $(PEERS) $(RULE_PEERS)
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory bench-reading rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory bench-reading bench-kills rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
