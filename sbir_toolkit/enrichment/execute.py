@@ -1,9 +1,10 @@
-"""Executing the chunks with Dask: each one by itself, committed once.
+"""Executing the chunks: each one by itself, committed once.
 
 Workers get a path to the index and a range of rows, never data: they open the memory-mapped index, match
 their companies, and write their part whole. The process that started them is the only writer of the journal,
 and appends a chunk's line when its part is there. So a killed worker costs the chunk it was at, a killed
-parent costs the chunks under way, and nothing else.
+parent costs the chunks under way, and nothing else. A chunk whose worker was lost is tried again; one that is
+suspect of having killed it twice, or that raises an error its data can cause, is isolated.
 """
 
 from __future__ import annotations
@@ -13,42 +14,25 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sbir_toolkit.enrichment.isolation import DATA_ERRORS, SuspectError, Work, count_deaths, isolate, marked
 from sbir_toolkit.enrichment.journal import Commit, Journal
-from sbir_toolkit.enrichment.plan import Chunk
+from sbir_toolkit.enrichment.persistence import persist
+from sbir_toolkit.enrichment.plan import Chunk, ChunkTask
+from sbir_toolkit.enrichment.schedulers import Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
-from sbir_toolkit.meter import emit, usable_cores
-from sbir_toolkit.params import Compute, Matching
+from sbir_toolkit.meter import emit
+from sbir_toolkit.params import Compute, Limits, Matching
 from sbir_toolkit.storage import digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
-
-
-@dataclass(frozen=True)
-class ChunkTask:
-    """What a worker is told: where things are, which rows are its own, and what is known of some already."""
-
-    companies: str
-    index: str
-    part: str
-    chunk: Chunk
-    matching: Matching
-    known: str | None = None
-
-
-def worker_count(compute: Compute) -> int:
-    """How many chunks are worked on at once: as the parameters say, or one for each usable core."""
-    return compute.workers or usable_cores()
 
 
 def execute_chunks(
@@ -58,6 +42,7 @@ def execute_chunks(
     journal: Journal,
     *,
     compute: Compute,
+    limits: Limits,
     matching: Matching,
 ) -> dict[str, Commit]:
     """Match every chunk that isn't committed yet, and commit each as it ends.
@@ -72,6 +57,8 @@ def execute_chunks(
         Where the chunks are committed.
     compute
         Scheduler and number of workers.
+    limits
+        Memory that the workers may use.
     matching
         The parameters of the matching.
 
@@ -83,11 +70,18 @@ def execute_chunks(
     Raises
     ------
     StageError
-        When the workers died more often than the scheduler retries.
+        When there is no fit cluster, its workers die before they begin, or so many companies can't be matched
+        that it can't be their fault.
     """
     journal.drop_strays()
     committed = journal.committed([chunk.key for chunk in chunks])
-    emit("chunks", total=len(chunks), committed=len(committed), rows=sum(chunk.rows for chunk in chunks))
+    emit(
+        "chunks",
+        total=len(chunks),
+        committed=len(committed),
+        rows=sum(chunk.rows for chunk in chunks),
+        committed_rows=sum(commit.rows for commit in committed.values()),
+    )
     missing = [chunk for chunk in chunks if chunk.key not in committed]
     known = _carry_over(journal, [chunk.key for chunk in chunks]) if missing else None
     tasks = [
@@ -106,11 +100,13 @@ def execute_chunks(
             elapsed_s=done.elapsed_s,
             cpu_s=done.cpu_s,
             worker=done.worker,
+            rejected=len(done.rejected),
         )
 
     if tasks:
         _release_memory()
-        _run(tasks, compute, commit)
+        with open_pool(compute, limits, [companies, index], journal.folder) as pool:
+            _run(pool, tasks, commit)
     return committed
 
 
@@ -146,7 +142,11 @@ def match_chunk(task: ChunkTask) -> Commit:
 
 def _carry_over(journal: Journal, keys: list[str]) -> str | None:
     """Collect what chunks of other files found out: a refreshed file has mostly the same companies."""
-    parts = [pq.read_table(journal.part(commit.key)) for commit in journal.beside(keys)]
+    parts = [
+        table.filter(pc.invert(pc.is_in(table["company_id"], pa.array(commit.rejected, pa.string()))))
+        for commit in journal.beside(keys)
+        for table in [pq.read_table(journal.part(commit.key))]
+    ]
     if not parts:
         return None
     known = pa.concat_tables(parts).to_pandas().drop_duplicates("company_id")
@@ -182,67 +182,36 @@ def _read_rows(file: pq.ParquetFile, start: int, stop: int) -> pa.Table:
     return file.read_row_groups(groups).slice(start - first, stop - start)
 
 
-def _run(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    if compute.scheduler in ("threads", "processes"):
-        _run_locally(tasks, compute, commit)
-    else:
-        _run_distributed(tasks, compute, commit)
-
-
-def _run_locally(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    import dask
-    from dask.callbacks import Callback
-
-    def committed(key: str, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
-        if isinstance(result, Commit):
-            commit(result)
-
-    delayed = [dask.delayed(match_chunk, pure=False)(dask.delayed(task, traverse=False)) for task in tasks]
-    with Callback(posttask=committed):
-        dask.compute(
-            *delayed,
-            scheduler=compute.scheduler,
-            num_workers=worker_count(compute),
-            chunksize=1,
-            optimize_graph=False,
-        )
-
-
-def _run_distributed(tasks: list[ChunkTask], compute: Compute, commit: Callable[[Commit], None]) -> None:
-    from distributed import KilledWorker, as_completed
-
-    with _client(compute) as client:
-        futures = [
-            client.submit(match_chunk, task, key=f"match-{task.chunk.key}", pure=False) for task in tasks
-        ]
-        try:
-            for future in as_completed(futures):
-                commit(future.result())
-                future.release()
-        except KilledWorker as died:
+def _run(pool: Pool, tasks: list[ChunkTask], commit: Callable[[Commit], None]) -> None:
+    suspects: list[ChunkTask] = []
+    pending = {task.chunk.key: task for task in tasks}
+    while pending:
+        deaths = sum(map(count_deaths, pending.values()))
+        lost: dict[str, ChunkTask] = {}
+        for ended in pool.run(functools.partial(_attempt, match_chunk), pending):
+            task = pending[ended.key]
+            if ended.result is not None:
+                commit(ended.result)
+            elif ended.is_worker_lost:
+                lost[ended.key] = task
+            elif isinstance(ended.error, (SuspectError, *DATA_ERRORS)):
+                suspects.append(task)
+            elif ended.error is not None:
+                raise ended.error
+        if lost and sum(map(count_deaths, lost.values())) == deaths:
             raise StageError(
                 explain(
-                    "a chunk killed its worker again and again",
-                    where=died.task,
-                    got=f"{died}",
-                    todo="give the workers more memory (limits.memory_mb) or make chunks smaller "
-                    "(compute.chunk_companies), then 'sbir-toolkit resume'",
+                    "the workers die before they have begun anything",
+                    got="; ".join(sorted(lost)),
+                    todo="look into the log for what they said, then 'sbir-toolkit resume'",
                 )
-            ) from died
+            )
+        pending = lost
+    for task in sorted(suspects, key=lambda one: one.chunk.start):
+        emit("isolating", chunk=task.chunk.key, rows=task.chunk.rows)
+        commit(isolate(task, match_chunk))
 
 
-@contextmanager
-def _client(compute: Compute) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
-
-    if compute.scheduler != "distributed":
-        with Client(compute.scheduler, timeout="30s") as client:
-            yield client
-        return
-    with (
-        LocalCluster(
-            n_workers=worker_count(compute), threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+def _attempt(work: Work, task: ChunkTask) -> Commit:
+    with marked(task):
+        return persist(work, task)

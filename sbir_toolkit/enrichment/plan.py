@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from sbir_toolkit.params import Params
+from sbir_toolkit.params import Matching, Params
 from sbir_toolkit.storage import digest_value
 
 # Working memory of one company while its candidates are scored: about 20 candidates with their names, tokens
@@ -38,6 +38,18 @@ class Chunk:
     def rows(self) -> int:
         """How many companies it holds."""
         return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """What a worker is told: where things are, which rows are its own, and what is known of some already."""
+
+    companies: str
+    index: str
+    part: str
+    chunk: Chunk
+    matching: Matching
+    known: str | None = None
 
 
 @dataclass(frozen=True)
