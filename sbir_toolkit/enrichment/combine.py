@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids, read_batches
 from sbir_toolkit.errors import ContractError, explain
 from sbir_toolkit.meter import phase
-from sbir_toolkit.storage import parquet_writer
+from sbir_toolkit.storage import parquet_writer, write_parquet
 from sbir_toolkit.tables import (
     COMPANY_MATCHES,
+    COMPANY_REJECTS,
     ENRICHED_AWARDS,
     MATCHES,
     RECIPIENTS,
@@ -47,6 +48,7 @@ class MatchTables:
 
     companies: Path
     company_matches: Path
+    company_rejects: Path
     overrides: Path
     matches: Path
     enriched_awards: Path
@@ -68,6 +70,15 @@ def combine_parts(parts: list[Path], out: Path) -> int:
             rows += table.num_rows
         span.rows = rows
     return rows
+
+
+def write_rejects(rejected: dict[str, str], tables: MatchTables) -> None:
+    """Write the companies that can't be matched, with their reasons, in the companies' order."""
+    companies = pq.read_table(tables.companies, columns=["company_id", "company", "awards"])
+    wanted = companies.filter(pc.is_in(companies["company_id"], pa.array(rejected, pa.string())))
+    reasons = [rejected[company_id] for company_id in wanted["company_id"].to_pylist()]
+    table = wanted.append_column("reason", pa.array(reasons, pa.string()))
+    write_parquet(tables.company_rejects, table.cast(COMPANY_REJECTS.arrow_schema))
 
 
 def join_awards(awards: Path, recipients: Path | None, tables: MatchTables, *, batch_rows: int) -> int:

@@ -22,12 +22,14 @@ from sbir_toolkit.enrichment.combine import (
     check_conserved,
     combine_parts,
     join_awards,
+    write_rejects,
 )
 from sbir_toolkit.enrichment.companies import collapse_awards
 from sbir_toolkit.enrichment.contracts import name_contracts
 from sbir_toolkit.enrichment.execute import execute_chunks
 from sbir_toolkit.enrichment.journal import Journal
 from sbir_toolkit.enrichment.plan import plan_chunks
+from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.enrichment.schedulers import worker_count
 from sbir_toolkit.enrichment.settle import settle_overrides
@@ -48,6 +50,7 @@ class Enriched:
     tables: MatchTables
     awards: int
     companies: int
+    companies_rejected: int
     chunks: int
     chunks_reused: int
     companies_reused: int
@@ -60,7 +63,8 @@ class Enriched:
         return (
             f"{self.awards:,} awards of {self.companies:,} distinct companies: {decisions}\n"
             f"{self.chunks} chunk(s), {self.chunks_reused} of them known from before; "
-            f"{self.companies_reused:,} companies known from before; {self.plan}{self._people()}"
+            f"{self.companies_reused:,} companies known from before; {self.plan}"
+            f"{self._rejects()}{self._people()}"
         )
 
     @property
@@ -68,11 +72,20 @@ class Enriched:
         """What a run's record keeps of it."""
         counted = {
             "companies": self.companies,
+            "companies_matched": self.companies - self.companies_rejected,
             "companies_reused": self.companies_reused,
             "chunks": self.chunks,
             "chunks_reused": self.chunks_reused,
         }
         return counted | {f"overrides_{name}": count for name, count in self.overrides.items()}
+
+    def _rejects(self) -> str:
+        if not self.companies_rejected:
+            return ""
+        return (
+            f"\n{self.companies_rejected:,} companies can't be matched and are listed in company_rejects; "
+            "their awards go on unmatched"
+        )
 
     def _people(self) -> str:
         counts = self.overrides
@@ -112,8 +125,8 @@ def enrich_awards(
     Returns
     -------
     Enriched
-        Counts, and the paths of the tables companies, company_matches, overrides, matches, enriched_awards
-        and review_candidates.
+        Counts, and the paths of the tables companies, company_matches, company_rejects, overrides, matches,
+        enriched_awards and review_candidates.
 
     Raises
     ------
@@ -157,7 +170,8 @@ def link_awards(
     Returns
     -------
     Enriched
-        Counts, and the paths of the tables companies, company_matches, overrides and matches.
+        Counts, and the paths of the tables companies, company_matches, company_rejects, overrides and
+        matches.
     """
     tables = MatchTables.inside(folder)
     batch_rows = params.limits.read_rows
@@ -181,14 +195,27 @@ def link_awards(
                 matching=params.matching,
             )
         combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
+    rejected = {name: why for commit in commits.values() for name, why in commit.rejected.items()}
+    write_rejects(rejected, tables)
     decided = Path(params.matching.overrides) if params.matching.overrides else None
-    overrides = settle_overrides(decided, tables, open_index(index), params.matching)
+    opened = open_index(index)
+    relate_siblings(tables, opened, params.matching)
+    overrides = settle_overrides(decided, tables, opened, params.matching)
     rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
     check_conserved(awards, tables.matches, MATCHES)
     decisions = _decisions(tables.matches)
     known = sum(commit.rows if key in before else commit.reused for key, commit in commits.items())
     return Enriched(
-        tables, rows, companies, len(plan.chunks), len(before), known, decisions, plan.reason, overrides
+        tables=tables,
+        awards=rows,
+        companies=companies,
+        companies_rejected=len(rejected),
+        chunks=len(plan.chunks),
+        chunks_reused=len(before),
+        companies_reused=known,
+        decisions=decisions,
+        plan=plan.reason,
+        overrides=overrides,
     )
 
 

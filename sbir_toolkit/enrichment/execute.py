@@ -3,7 +3,8 @@
 Workers get a path to the index and a range of rows, never data: they open the memory-mapped index, match
 their companies, and write their part whole. The process that started them is the only writer of the journal,
 and appends a chunk's line when its part is there. So a killed worker costs the chunk it was at, a killed
-parent costs the chunks under way, and nothing else.
+parent costs the chunks under way, and nothing else. A chunk whose worker was lost is tried again; one that is
+suspect of having killed it twice, or that raises an error its data can cause, is isolated.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sbir_toolkit.enrichment.isolation import DATA_ERRORS, SuspectError, Work, count_deaths, isolate, marked
 from sbir_toolkit.enrichment.journal import Commit, Journal
-from sbir_toolkit.enrichment.plan import Chunk, company_keys
+from sbir_toolkit.enrichment.persistence import persist
+from sbir_toolkit.enrichment.plan import KEY, Chunk, ChunkTask, company_keys
 from sbir_toolkit.enrichment.schedulers import Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
@@ -31,21 +33,6 @@ from sbir_toolkit.meter import emit
 from sbir_toolkit.params import Compute, Limits, Matching
 from sbir_toolkit.storage import digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
-
-KEY = "company_key"
-"""The column of a committed part that tells what each company's result depends on; see `company_keys`."""
-
-
-@dataclass(frozen=True)
-class ChunkTask:
-    """What a worker is told: where things are, which rows are its own, and what is known of some already."""
-
-    companies: str
-    index: str
-    part: str
-    chunk: Chunk
-    matching: Matching
-    known: str | None = None
 
 
 def execute_chunks(
@@ -83,7 +70,8 @@ def execute_chunks(
     Raises
     ------
     StageError
-        When the workers died more often than the scheduler retries, or there is no fit cluster.
+        When there is no fit cluster, its workers die before they begin, or so many companies can't be matched
+        that it can't be their fault.
     """
     journal.drop_strays()
     committed = journal.committed([chunk.key for chunk in chunks])
@@ -112,6 +100,7 @@ def execute_chunks(
             elapsed_s=done.elapsed_s,
             cpu_s=done.cpu_s,
             worker=done.worker,
+            rejected=len(done.rejected),
         )
 
     if tasks:
@@ -146,7 +135,11 @@ def match_chunk(task: ChunkTask) -> Commit:
 
 def _carry_over(journal: Journal, keys: list[str]) -> str | None:
     """Collect what chunks of other files found out: a refreshed file has mostly the same companies."""
-    parts = [pq.read_table(journal.part(commit.key)) for commit in journal.beside(keys)]
+    parts = [
+        table.filter(pc.invert(pc.is_in(table["company_id"], pa.array(commit.rejected, pa.string()))))
+        for commit in journal.beside(keys)
+        for table in [pq.read_table(journal.part(commit.key))]
+    ]
     if not parts:
         return None
     known = pa.concat_tables(parts).to_pandas().drop_duplicates(KEY)
@@ -184,18 +177,35 @@ def _read_rows(file: pq.ParquetFile, start: int, stop: int) -> pa.Table:
 
 
 def _run(pool: Pool, tasks: list[ChunkTask], commit: Callable[[Commit], None]) -> None:
-    for ended in pool.run(match_chunk, {task.chunk.key: task for task in tasks}):
-        if ended.result is not None:
-            commit(ended.result)
-        elif ended.is_worker_lost:
+    suspects: list[ChunkTask] = []
+    pending = {task.chunk.key: task for task in tasks}
+    while pending:
+        deaths = sum(map(count_deaths, pending.values()))
+        lost: dict[str, ChunkTask] = {}
+        for ended in pool.run(functools.partial(_attempt, match_chunk), pending):
+            task = pending[ended.key]
+            if ended.result is not None:
+                commit(ended.result)
+            elif ended.is_worker_lost:
+                lost[ended.key] = task
+            elif isinstance(ended.error, (SuspectError, *DATA_ERRORS)):
+                suspects.append(task)
+            elif ended.error is not None:
+                raise ended.error
+        if lost and sum(map(count_deaths, lost.values())) == deaths:
             raise StageError(
                 explain(
-                    "a chunk killed its worker again and again",
-                    where=ended.key,
-                    got=ended.error,
-                    todo="give the workers more memory (limits.memory_mb) or make chunks smaller "
-                    "(compute.chunk_companies), then 'sbir-toolkit resume'",
+                    "the workers die before they have begun anything",
+                    got="; ".join(sorted(lost)),
+                    todo="look into the log for what they said, then 'sbir-toolkit resume'",
                 )
-            ) from ended.error
-        elif ended.error is not None:
-            raise ended.error
+            )
+        pending = lost
+    for task in sorted(suspects, key=lambda one: one.chunk.start):
+        emit("isolating", chunk=task.chunk.key, rows=task.chunk.rows)
+        commit(isolate(task, match_chunk))
+
+
+def _attempt(work: Work, task: ChunkTask) -> Commit:
+    with marked(task):
+        return persist(work, task)

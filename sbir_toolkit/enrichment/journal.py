@@ -7,7 +7,7 @@ is missing or has another digest is as if it had never been written, and the chu
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from sbir_toolkit.storage import append_line, digest_file, drop_temporaries, make_folder, read_lines
@@ -15,7 +15,11 @@ from sbir_toolkit.storage import append_line, digest_file, drop_temporaries, mak
 
 @dataclass(frozen=True)
 class Commit:
-    """One committed chunk; `reused` of its rows were known from chunks of an earlier file."""
+    """One committed chunk.
+
+    `reused` of its rows were known from chunks of an earlier file; `rejected` are the companies in it that
+    can't be matched, each with the reason.
+    """
 
     key: str
     rows: int
@@ -24,9 +28,11 @@ class Commit:
     cpu_s: float
     worker: str
     reused: int = 0
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
-_LINE = {field.name for field in fields(Commit)}
+_KNOWN = {one.name for one in fields(Commit)}
+_NEEDED = _KNOWN - {"reused", "rejected"}
 
 
 class Journal:
@@ -73,7 +79,10 @@ class Journal:
         append_line(self._path, asdict(commit), sync=True)
 
     def drop_strays(self) -> None:
-        """Remove what a killed run left: temporary files, and parts that no line vouches for."""
+        """Remove what a killed run left: temporary files, and parts that no line vouches for.
+
+        Which chunks it had begun stays marked.
+        """
         drop_temporaries(self.folder)
         vouched_for = {self.part(key) for key in self._lines()}
         for part in self.folder.glob("part-*.parquet"):
@@ -81,7 +90,8 @@ class Journal:
                 part.unlink(missing_ok=True)
 
     def _lines(self) -> dict[str, Commit]:
-        return {line["key"]: Commit(**line) for line in read_lines(self._path) if line.keys() == _LINE}
+        whole = [line for line in read_lines(self._path) if _NEEDED <= line.keys() <= _KNOWN]
+        return {line["key"]: Commit(**line) for line in whole}
 
     def _is_whole(self, commit: Commit) -> bool:
         part = self.part(commit.key)

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.matching.layout import MEMORY_SHARE
 from sbir_toolkit.memory import THRIFTY_BELOW_MB, allocator_settings
-from sbir_toolkit.params import Params
+from sbir_toolkit.params import Matching, Params
 from sbir_toolkit.storage import digest_value
 
 # Working memory of one company while its candidates are scored: about 20 candidates with their names, tokens
@@ -28,7 +28,10 @@ from sbir_toolkit.storage import digest_value
 BYTES_PER_COMPANY = 40_000
 SMALLEST_CHUNK, LARGEST_CHUNK = 250, 20_000
 CHUNKS_PER_WORKER = 4
-_KEYED = ("company_id", "contracts")
+KEY = "company_key"
+"""The column of a committed part that tells what each company's result depends on; see `company_keys`."""
+KEYED = ("company_id", "contracts")
+"""The columns of `companies` that make it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,18 @@ class Chunk:
     def rows(self) -> int:
         """How many companies it holds."""
         return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """What a worker is told: where things are, which rows are its own, and what is known of some already."""
+
+    companies: str
+    index: str
+    part: str
+    chunk: Chunk
+    matching: Matching
+    known: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ def plan_chunks(companies: Path, params: Params, workers: int, depends_on: dict[
     ChunkPlan
         Chunks in order; none when there are no companies.
     """
-    ids = company_keys(pq.read_table(companies, columns=list(_KEYED))).combine_chunks()
+    ids = company_keys(pq.read_table(companies, columns=list(KEYED))).combine_chunks()
     size, reason = _chunk_size(len(ids), params, workers)
     shared = digest_value(depends_on)
     chunks = []
@@ -103,7 +118,7 @@ def company_keys(companies: pa.Table) -> pa.ChunkedArray:
     -------
     pyarrow.ChunkedArray of str
     """
-    names = [companies[name] for name in _KEYED]
+    names = [companies[name] for name in KEYED]
     return pc.binary_join_element_wise(*names, " ", null_handling="skip")
 
 

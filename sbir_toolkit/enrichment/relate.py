@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.combine import MatchTables
@@ -40,8 +41,12 @@ def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching
     """
     with phase("siblings") as span:
         matches = pq.read_table(tables.company_matches)
-        told = matches.select(list(TOLD_BY)).to_pandas()
-        again = match_siblings(pq.read_table(tables.companies), told, index, params)
+        # Who can't be matched isn't tried again: it would kill this process as it did the worker.
+        rejected = pq.read_table(tables.company_rejects, columns=["company_id"])["company_id"]
+        can_be = pc.invert(pc.is_in(matches["company_id"], rejected.combine_chunks()))
+        told = matches.select(list(TOLD_BY)).filter(can_be).to_pandas()
+        again = match_siblings(pq.read_table(tables.companies).filter(can_be), told, index, params)
+        again.index = np.flatnonzero(can_be.to_numpy())[again.index]
         if len(again):
             both = pa.concat_tables([matches, COMPANY_MATCHES.arrow(again)])
             rows = np.arange(matches.num_rows)

@@ -26,7 +26,6 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.combine import MatchTables
 from sbir_toolkit.enrichment.overrides import Override, read_overrides
-from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.matching import RecipientIndex
 from sbir_toolkit.matching.exclusions import match_excluding
@@ -72,14 +71,14 @@ class _Ruling:
 def settle_overrides(
     path: Path | None, tables: MatchTables, index: RecipientIndex, params: Matching
 ) -> dict[str, int]:
-    """Relate the companies, lay what people decided over the matches, and list what became of each decision.
+    """Lay what people decided over the matches, and list what became of each decision.
 
     Parameters
     ----------
     path
         The overrides' file; None: nobody decided anything.
     tables
-        `companies` and `company_matches` are read; `company_matches`, when anything was told or decided, and
+        `companies` and `company_matches` are read; `company_matches`, when anything was decided, and
         `overrides` are written.
     index
         The recipients that were matched against.
@@ -96,7 +95,6 @@ def settle_overrides(
     InputError
         When the file can't be used or contradicts itself.
     """
-    relate_siblings(tables, index, params)
     with phase("overrides") as span:
         rulings = _find_recipients(read_overrides(path) if path else [], index)
         told = pd.DataFrame(columns=OVERRIDES.names)

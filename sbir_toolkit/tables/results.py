@@ -42,7 +42,10 @@ _MATCH = (
     ),
     Column("margin", "float64", "Probability of the best minus that of the runner-up", low=0, high=1),
     text("decision", "accept, review or reject", required=True, values=DECISIONS),
-    text("evidence", "Each piece of evidence and its weight in bits, and who overrode or told it, as JSON"),
+    text(
+        "evidence",
+        "Each piece of evidence and its weight in bits, who overrode or told it, why it is unmatched, as JSON",
+    ),
 )
 COMPANY_MATCHES = Table(
     "company_matches",
@@ -53,6 +56,17 @@ COMPANY_MATCHES = Table(
         text("runner_up_id", "The second-best recipient"),
         text("runner_up_name", "Its legal name"),
         Column("runner_up_probability", "float64", "Its probability", low=0, high=1),
+    ),
+    key=("company_id",),
+)
+COMPANY_REJECTS = Table(
+    "company_rejects",
+    "One company that can't be matched: matching it kills the process or raises an error.",
+    (
+        text("company_id", "Digest of the company's fields", required=True),
+        text("company", "Company name as filed", required=True),
+        Column("awards", "int64", "How many awards it has; they go on unmatched", required=True, low=1),
+        text("reason", "What happens when it is matched by itself", required=True),
     ),
     key=("company_id",),
 )

@@ -113,7 +113,13 @@ def go_on(companies: Path, parameter: str, journal: Journal) -> pd.DataFrame:
     """Match what isn't committed, combine, and give the table."""
     chunks = cut(companies, parameter)
     execute.execute_chunks(
-        chunks, companies, Path(parameter), journal, compute=PARAMS.compute, matching=PARAMS.matching
+        chunks,
+        companies,
+        Path(parameter),
+        journal,
+        compute=PARAMS.compute,
+        limits=PARAMS.limits,
+        matching=PARAMS.matching,
     )
     out = companies.with_name("company_matches.parquet")
     combine_parts([journal.part(chunk.key) for chunk in chunks], out)
