@@ -44,7 +44,7 @@ _MATCH = (
     text("decision", "accept, review or reject", required=True, values=DECISIONS),
     text(
         "evidence",
-        "Each piece of evidence and its weight in bits, who overrode or told it, why it is unmatched, as JSON",
+        "Each piece of evidence and its weight in bits, who overrode or told it, why it is unmatched: JSON",
     ),
 )
 COMPANY_MATCHES = Table(

@@ -84,7 +84,7 @@ def files() -> dict[str, bytes]:
                 path.write_bytes(dump.read(member))
         sheet = pd.DataFrame(
             {
-                "key": ["pair-0123456789abcdef-01234567-0123"],
+                "key": ["pair-0123456789abcdef-a5fa777a-1da7"],
                 "same": ["yes"],
                 "who": ["Ada"],
                 "note": ["seen"],
