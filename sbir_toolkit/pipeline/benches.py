@@ -8,6 +8,7 @@ calibration; what was found goes into its table of benchmarks.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -252,7 +253,7 @@ def run_bench(
     environment = describe_environment()
     machine = describe_machine(environment)
     begun, settings = time.time(), Params().model_dump(mode="json")
-    identity = f"{time.strftime('%Y%m%dT%H%M%S', time.localtime(begun))}-bench-{workload.name}"
+    identity = _new_identity(history, workload, begun)
     told = {
         "benchmark": identity,
         "environment": environment,
@@ -326,6 +327,14 @@ def run_bench(
         verdicts=verdicts.changes.to_json(orient="records"),
     )
     return found
+
+
+def _new_identity(history: History, workload: Workload, begun: float) -> str:
+    """Name a benchmark by its time; a small one may begin in the same second as the one before it."""
+    base = f"{time.strftime('%Y%m%dT%H%M%S', time.localtime(begun))}-bench-{workload.name}"
+    taken = set(history.benchmarks()["benchmark"])
+    names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in taken)
 
 
 def read_verdicts(history: History, benchmark: str) -> tuple[str, StageVerdicts] | None:

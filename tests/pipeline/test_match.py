@@ -21,7 +21,7 @@ from sbir_toolkit import (
 from sbir_toolkit.cli import main
 from sbir_toolkit.errors import ParameterError, ToolkitError
 from sbir_toolkit.params import Limits, Params, load_params
-from sbir_toolkit.pipeline.explanation import TABLES, MatchedTables, explain_award, explain_awards
+from sbir_toolkit.pipeline.explanation import MatchedTables, explain_award, explain_awards
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder
 from sbir_toolkit.sources.synthetic import SyntheticFiles
@@ -170,7 +170,7 @@ def test_explain_names_winner_and_evidence(files: SyntheticFiles, tmp_path: Path
     pd.DataFrame([told | {"evidence": json.dumps({"told by": "c1 5000"})}]).to_parquet(run.table("matches"))
     related = explain_award(project, run, awards["award_id"].iloc[0])
     assert "Kestrel Optics (Avon CT 06001) is it, a company of the same name" in related.sentence
-    tables = MatchedTables(*(run.table(name) for name in TABLES))
+    tables = MatchedTables.found(run.table)
     two = explain_awards(tables, awards["award_id"].iloc[[3, 1]], project.store, Params())
     assert [one.company.split(" (")[0] for one in two.each] == awards["company"].iloc[[3, 1]].tolist()
     assert "nothing to explain" in repr(explain_awards(tables, [], project.store, Params()))
