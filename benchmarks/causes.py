@@ -216,10 +216,10 @@ KINDS: dict[str, Kind] = {
     ),
     "fewer_identifiers": Kind(
         (MATCH,),
-        ("mix",),
+        ("mix", "computing"),
         "input awards",
         Conditions(params=_DEAR, files="blank"),
-        Conditions(params=_DEAR, files="many"),
+        Conditions(params=_DEAR, files="identified"),
     ),
     "older_library": Kind(
         (MATCH,), ("computing",), r"rapidfuzz [\d.]+ -> 3\.0\.0", Conditions(has_old_library=True)
@@ -380,11 +380,14 @@ class Ground:
         blanked = {
             "third": pd.Series(data=False, index=awards.index),
             "reordered": pd.Series(data=False, index=awards.index),
+            "identified": pd.Series(data=False, index=awards.index),
             "blank": pd.Series(data=True, index=awards.index),
             "skewed": order <= 0.5,
             "scattered": pd.util.hash_pandas_object(awards["Company"], index=False) % 2 == 0,
         }[kind]
         awards.loc[blanked, identifiers] = ""
+        if kind == "identified":
+            awards[identifiers] = _identifiers(plain).to_numpy()
         if kind in ("skewed", "scattered"):
             # Words that many names share make a company dear to look for.
             awards.loc[blanked, "Company"] += " Advanced Technologies Systems Research"
@@ -419,6 +422,14 @@ class Ground:
                     "    return _newer(*arguments, **options)\n"
                 )
         return path
+
+
+def _identifiers(files: Path) -> pd.DataFrame:
+    """Give each award of a synthetic file the identifiers of its true recipient, where there is one."""
+    truth, recipients = (pd.read_csv(files / f"{name}.csv", dtype=str) for name in ("truth", "recipients"))
+    register = recipients.set_index("recipient_hash")[["uei", "duns"]]
+    told: pd.DataFrame = register.reindex(truth["recipient_hash"]).fillna("")
+    return told
 
 
 @contextlib.contextmanager

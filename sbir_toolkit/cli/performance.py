@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides
+from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides, add_run
 
 REGRESSION_EXIT_CODE = 4
 
@@ -46,6 +46,10 @@ def add_commands(commands: Commands) -> None:
         "--memory", action="store_true", help="profile memory too; takes several times as long"
     )
 
+    added = add_command(commands, "advise", advise)
+    add_run(added)
+    added.add_argument("--verify", action="store_true", help="try each change and say what it really saves")
+
 
 def bench(options: argparse.Namespace) -> int:
     """Measure fixed work until it is known whether it got slower; exit code 4 when it did."""
@@ -71,6 +75,19 @@ def profile(options: argparse.Namespace) -> int:
     run = open_run(project, options.run)
     print(profile_stage(project, run, options.stage, has_memory=options.memory))
     print(f"kept in {run.path / 'profiles'}; 'scalene view' shows the file of scalene")
+    return 0
+
+
+def advise(options: argparse.Namespace) -> int:
+    """Say what held a run up, what to change, and what that would save."""
+    from sbir_toolkit.pipeline.advising import advise_run, check_advice
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.run import open_run
+
+    project = find_project(options.outputs)
+    run = open_run(project, options.run)
+    advice = advise_run(project, run)
+    print(check_advice(project, run, advice) if options.verify else advice)
     return 0
 
 

@@ -9,6 +9,7 @@ would save. Nothing here changes a run.
 from sbir_toolkit.performance.advice import Recommendations, recommend
 from sbir_toolkit.performance.alerts import find_alerts, name_causes
 from sbir_toolkit.performance.benchmark import Baseline, Benchmark, Patience, stored_baseline
+from sbir_toolkit.performance.bottlenecks import find_bottlenecks
 from sbir_toolkit.performance.calibration import calibrate
 from sbir_toolkit.performance.causes import (
     Explanation,
@@ -39,6 +40,7 @@ __all__ = [
     "explain_change",
     "explain_regressions",
     "find_alerts",
+    "find_bottlenecks",
     "judge_stages",
     "measure_run",
     "memory_samples",

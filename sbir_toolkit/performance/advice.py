@@ -37,12 +37,15 @@ class Recommendations:
         The smallest share of it that is worth a recommendation.
     unknowns : tuple of str
         What nothing can be said about, and why.
+    settings : tuple of tuple of str
+        For each row of the table the parameters that would make the change, as `KEY=VALUE`.
     """
 
     table: pd.DataFrame
     elapsed_s: float
     worth_share: float
     unknowns: tuple[str, ...]
+    settings: tuple[tuple[str, ...], ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -123,4 +126,6 @@ def recommend(
     table = pd.DataFrame(rows, columns=RECOMMENDATIONS.names).astype(
         {column.name: kinds[column.dtype] for column in RECOMMENDATIONS.columns}
     )
-    return Recommendations(table, times.elapsed_s, performance.worth_share, (*unknowns, *unknown_chunks))
+    settings = tuple(saving.settings for saving, _ in worth)
+    not_known = (*unknowns, *unknown_chunks)
+    return Recommendations(table, times.elapsed_s, performance.worth_share, not_known, settings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def find_chunk_savings(
         sized = max(found[:2], key=lambda saving: saving.saved_s)
         for saving in (sized, *found[2:]):
             most = min(saving.saved_s, times.alone_s(stage))
-            savings.append(Saving(saving.change, saving.where, most, saving.evidence, saving.confidence))
+            savings.append(replace(saving, saved_s=most))
     return savings, [] if len(chunks) else ["how work was shared out: no chunks were computed in this run"]
 
 
@@ -96,6 +96,7 @@ def _fixed_cost(window: _Window) -> Saving:
         saved_s=fixed_s * max(0, spare) / window.workers if is_sure else 0.0,
         evidence=evidence,
         confidence="high" if fixed_s > 5 * error_s else "medium",
+        settings=(f"compute.chunk_companies={math.ceil(rows.sum() / (count - spare))}",) if spare > 0 else (),
     )
 
 
@@ -109,6 +110,7 @@ def _idle_end(window: _Window) -> Saving:
         evidence=f"at the end, {window.workers} workers stood idle for {window.tail_s:.1f} s altogether; "
         f"the longest chunk took {window.longest_s:.1f} s",
         confidence="medium",
+        settings=(f"compute.chunk_companies={max(1, int(window.chunks['rows'].max()) // 2)}",),
     )
 
 
@@ -126,6 +128,7 @@ def _more_workers(window: _Window, cores: int, cpu_s: float | None) -> Saving:
         evidence=f"{window.workers} worker(s) took {window.elapsed_s:.1f} s for chunks of "
         f"{window.busy_s:.1f} s altogether; the machine has {cores} cores",
         confidence="medium" if cpu_s is not None else "low",
+        settings=(f"compute.workers={cores}",),
     )
 
 
@@ -145,6 +148,7 @@ def _waiting(window: _Window, cores: int, cpu_s: float | None) -> Saving:
         saved_s=saved_s,
         evidence=f"{window.workers} workers kept {used:.1f} cores busy for {window.elapsed_s:.1f} s",
         confidence="low",
+        settings=("compute.scheduler=processes",),
     )
 
 

@@ -14,13 +14,17 @@ from sbir_toolkit.performance.figures import START_UP
 
 @dataclass(frozen=True)
 class Saving:
-    """One change and the wall time it would save, with the measurements that it follows from."""
+    """One change and the wall time it would save, with the measurements that it follows from.
+
+    `settings` are the parameters that would make the change, as `KEY=VALUE`, if parameters can.
+    """
 
     change: str
     where: str
     saved_s: float
     evidence: str
     confidence: str
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,8 @@ def _side_by_side(times: RunTimes, run: Mapping[str, Any]) -> list[Saving]:
         f"{chain_s:.1f} s"
     )
     change = "Let independent stages run side by side (pipeline.parallel_stages)"
-    return [Saving(change, "all stages", times.covered_s - bound_s, evidence, "medium")]
+    settings = (f"pipeline.parallel_stages={cores or 2}",)
+    return [Saving(change, "all stages", times.covered_s - bound_s, evidence, "medium", settings)]
 
 
 def _recipients_digest(stages: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 from sbir_toolkit import Params
 from sbir_toolkit.cli import main
 from sbir_toolkit.performance import History, measure_run
+from sbir_toolkit.pipeline.advising import Checked
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.storage import write_json, write_text
 
@@ -73,3 +74,20 @@ def test_two_runs_are_compared(project: Project, capsys: pytest.CaptureFixture[s
     assert "| match | 10.00 | 13.10 | +31% |" in capsys.readouterr().out
     assert main(["compare", "r000", "r007", "--ci"]) == 0
     assert "no regression is confirmed" in capsys.readouterr().out
+
+
+def test_advice_on_a_run(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """What held the run up is said, and what nothing can be said about."""
+    assert main(["advise", "r013"]) == 0
+    said = capsys.readouterr().out
+    assert "where its time went" in said
+    assert "no chunks were computed in this run" in said
+    assert main(["advise", "--verify"]) == 0
+    assert "tried:" not in capsys.readouterr().out
+
+
+def test_what_a_change_really_saved() -> None:
+    """A saving beyond the turns' scatter holds; one within it doesn't show; the other way round it's worse."""
+    assert "holds; +2.00 s saved (expected 2.50 s" in repr(Checked("x", 2.5, [5.0, 5.2], [3.0, 3.2]))
+    assert "doesn't show" in repr(Checked("x", 2.5, [5.0, 5.4], [4.9, 5.1]))
+    assert "makes it worse" in repr(Checked("x", 2.5, [5.0, 5.1], [7.0, 7.1]))
