@@ -67,7 +67,9 @@ def main() -> None:
             for form, runs in measured.items()
         },
         {"Reading and storing": _table(measured, paths)},
-        notes=["records are the file's; wall time is from the start of Python to the end of the last table"],
+        notes=[
+            "seconds are those of reading and storing, without Python's start; memory is the whole process's"
+        ],
     )
 
 
@@ -168,24 +170,28 @@ def _table(measured: dict[str, dict[str, list[Measured]]], paths: dict[str, Path
     rows = []
     for form, runs in measured.items():
         ours, theirs = (runs[tool] for tool in TOOLS)
-        records = int(ours[0].printed.split()[-1])
-        ratios = [one.wall_s / other.wall_s for one, other in zip(ours, theirs, strict=True)]
-        cpu = [one.cpu_s / other.cpu_s for one, other in zip(ours, theirs, strict=True)]
+        (records, wall, cpu), (_, peer_wall, peer_cpu) = (_figures(each) for each in (ours, theirs))
         rows.append(
             {
                 "file": form,
                 "MB": f"{paths[form].stat().st_size / 1e6:,.0f}",
-                "records": f"{records:,}",
-                "rows/s": spread([records / run.wall_s for run in ours], 0),
-                "wall s": spread([run.wall_s for run in ours]),
-                "pyarrow s": spread([run.wall_s for run in theirs]),
-                "wall / pyarrow": spread(ratios, 2),
-                "CPU / pyarrow": spread(cpu, 2),
+                "records": f"{records[0]:,.0f}",
+                "rows/s": spread((records / wall).tolist(), 0),
+                "wall s": spread(wall.tolist()),
+                "pyarrow s": spread(peer_wall.tolist()),
+                "wall / pyarrow": spread((wall / peer_wall).tolist(), 2),
+                "CPU s": spread(cpu.tolist()),
+                "CPU / pyarrow": spread((cpu / peer_cpu).tolist(), 2),
                 "peak MB": spread([run.peak_mb for run in ours], 0),
                 "pyarrow MB": spread([run.peak_mb for run in theirs], 0),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _figures(runs: list[Measured]) -> np.ndarray:
+    """Give what each run printed: records, wall and CPU seconds, a row for each."""
+    return np.array([run.printed.split()[-3:] for run in runs], float).T
 
 
 if __name__ == "__main__":
