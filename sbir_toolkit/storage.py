@@ -166,8 +166,8 @@ class ParquetWriter:
             self._flush(self._rows)
         self._file.close()
 
-    def abandon(self) -> None:
-        """Let go of the file after something went wrong; that closing fails then says nothing new."""
+    def release(self) -> None:
+        """Let go of the file, also after something went wrong; that closing fails then says nothing new."""
         import pyarrow as pa
 
         with contextlib.suppress(OSError, pa.ArrowException):
@@ -210,10 +210,9 @@ def parquet_writer(
         writer = ParquetWriter(temporary, schema, group_rows, **encoding)
         try:
             yield writer
-        except BaseException:
-            writer.abandon()
-            raise
-        writer.close()
+            writer.close()
+        finally:
+            writer.release()
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

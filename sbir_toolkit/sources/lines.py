@@ -9,6 +9,7 @@ can't is set aside with its reason. Which way a line takes doesn't depend on whe
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 from collections import Counter
@@ -35,7 +36,7 @@ _MEND_BYTES = 1 << 16  # how far a record without its end is followed over its l
 _BOM = b"\xef\xbb\xbf"
 
 
-class Dialect:
+class Dialect(abc.ABC):
     """How one kind of file writes its lines.
 
     Parameters
@@ -58,9 +59,9 @@ class Dialect:
         has_odd = b"\0" in data or b"\r" in data or b"\n\n" in data or data.startswith(b"\n")
         return not has_odd and not _may_have_long_line(data) and _is_utf8(data)
 
+    @abc.abstractmethod
     def is_end(self, line: bytes) -> bool:
         """Tell whether a line is the mark after the last record."""
-        raise NotImplementedError
 
     def is_note(self, line: bytes) -> bool:
         """Tell whether a line is about the file and no record."""

@@ -87,7 +87,7 @@ def test_advice_on_a_run(project: Project, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_what_a_change_really_saved() -> None:
-    """A saving beyond the turns' scatter holds; one within it doesn't show; the other way round it's worse."""
+    """A saving beyond the turns' scatter holds, one within it doesn't show, a loss is said to be worse."""
     assert "holds; +2.00 s saved (expected 2.50 s" in repr(Checked("x", 2.5, [5.0, 5.2], [3.0, 3.2]))
     assert "doesn't show" in repr(Checked("x", 2.5, [5.0, 5.4], [4.9, 5.1]))
     assert "makes it worse" in repr(Checked("x", 2.5, [5.0, 5.1], [7.0, 7.1]))
