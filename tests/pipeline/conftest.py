@@ -22,6 +22,6 @@ def warm_nursery() -> Iterator[Nursery]:
 def shared_nursery(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, warm_nursery: Nursery
 ) -> None:
-    """Let runs fork from it; runs that the command line conducts, and the nursery's own tests, open theirs."""
+    """Let runs fork from it; the command line's, and the nursery's own tests, open theirs."""
     if request.path.stem != "test_nursery":
         monkeypatch.setattr(start, "open_nursery", lambda memory_mb: nullcontext(warm_nursery))
