@@ -38,11 +38,11 @@ import psutil
 
 from benchmarks.measuring import PROJECT, TOOLKIT, describe_machine, make_files, make_parser
 from benchmarks.results import store
+from sbir_toolkit.pipeline.nursery import KERNEL_NAME
 from sbir_toolkit.storage import read_json, read_lines
 
 STAGES = ("load_awards", "load_recipients", "match_recipients")
 SCHEDULERS = ("distributed", "processes", "threads")
-VICTIMS = {"kernel": "ipykernel_launcher", "worker": "spawn_main"}
 _LIMIT_S = 600.0
 
 
@@ -135,10 +135,10 @@ def kill_one(process: subprocess.Popen[bytes], after_s: float, chance: random.Ra
     alive = {"runner": [runner]}
     for child in runner.children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            command = " ".join(child.cmdline())
-            for kind, words in VICTIMS.items():
-                if words in command:
-                    alive.setdefault(kind, []).append(child)
+            if child.name() == KERNEL_NAME:
+                alive.setdefault("kernel", []).append(child)
+            elif "spawn_main" in " ".join(child.cmdline()):
+                alive.setdefault("worker", []).append(child)
     kind = chance.choice(sorted(alive))
     with contextlib.suppress(psutil.NoSuchProcess):
         chance.choice(alive[kind]).send_signal(signal.SIGKILL)
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         ground = Ground(home / f"trial-{number}", files)
         if trial.is_prepared:
-            shutil.copytree(home / "prepared", ground.outputs)
+            shutil.copytree(home / "prepared", ground.outputs, symlinks=True)
         return try_once(trial, ground, undisturbed, lasts_s[trial.is_prepared], options.seed)
 
     trials = []
@@ -215,7 +215,7 @@ def _undisturbed(home: Path, files: Path) -> tuple[dict[str, str], dict[bool, fl
     prepared = Ground(home / "prepared", files)
     _finish(prepared.run("threads", 0, STAGES[:2]))
     both = {False: Ground(home / "undisturbed", files), True: Ground(home / "undisturbed-prepared", files)}
-    shutil.copytree(prepared.outputs, both[True].outputs)
+    shutil.copytree(prepared.outputs, both[True].outputs, symlinks=True)
     with ThreadPoolExecutor(2) as pool:
         started = {is_prepared: pool.submit(_time, ground) for is_prepared, ground in both.items()}
         lasts_s = {is_prepared: took.result() for is_prepared, took in started.items()}
