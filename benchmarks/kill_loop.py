@@ -79,11 +79,15 @@ class Ground:
             words += ["-p", setting]
         return self._start("run", "params/base.yml", *words)
 
-    def go_on(self, trial: Trial) -> subprocess.Popen[bytes]:
-        """Resume the newest run, or start one where none came so far as to have a record."""
-        if next(self.outputs.glob("runs/*/run.json"), None) is None:
+    def go_on(self, trial: Trial, runs_before: int) -> subprocess.Popen[bytes]:
+        """Resume the newest run, or start it where it hadn't come so far as to have a record."""
+        if self.count_runs() == runs_before:
             return self.run(trial.scheduler, trial.chunk_companies, STAGES)
         return self._start("resume")
+
+    def count_runs(self) -> int:
+        """Count the runs that have a record."""
+        return len(self._records())
 
     def tables(self) -> dict[str, str]:
         """Give the digest of each table that the newest run's certificate vouches for."""
@@ -148,6 +152,7 @@ def kill_one(process: subprocess.Popen[bytes], after_s: float, chance: random.Ra
 def try_once(trial: Trial, ground: Ground, undisturbed: dict[str, str], lasts_s: float, seed: int) -> Trial:
     """Run, kill, resume, perhaps kill and resume again; note what isn't as it must be."""
     chance = random.Random(f"{seed}-{trial.number}")
+    runs_before = ground.count_runs()
     process = ground.run(trial.scheduler, trial.chunk_companies, STAGES)
     kills = 1 + (chance.random() < 1 / 3)
     committed: dict[str, int] = {}
@@ -155,7 +160,7 @@ def try_once(trial: Trial, ground: Ground, undisturbed: dict[str, str], lasts_s:
         trial.killed.append(kill_one(process, chance.uniform(0, lasts_s), chance))
         process.wait(_LIMIT_S)
         committed |= ground.parts()
-        process = ground.go_on(trial)
+        process = ground.go_on(trial, runs_before)
     if process.wait(_LIMIT_S) != 0:
         trial.wrong.append(f"'resume' ended with exit code {process.returncode}")
         return trial
