@@ -3,7 +3,7 @@
 Allocators keep what a program frees, for that it may soon want it again. That is quick, and costs up to half
 a gigabyte that nobody uses. Where the limit is low it is given back at once: large arrays live in mappings of
 their own, glibc keeps two arenas and Arrow allocates through it. Page by page the system then clears memory
-anew, which takes about a fifth more CPU time.
+anew, which takes up to a third more CPU time.
 
 Only glibc is told; elsewhere the allocators stay as they are.
 """
