@@ -9,7 +9,7 @@ ALL_PEERS := $(PEERS) $(RULE_PEERS)
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory bench-reading bench-kills rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory bench-reading bench-kills bench-refresh rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ bench-reading: $(READY)  ## Measure how fast each kind of file is read, beside p
 
 bench-kills: $(READY)  ## Kill a hundred runs at random moments and see whether each one recovers (about half an hour)
 	$(BIN)/python -m benchmarks.kill_loop $(BENCH)
+
+bench-refresh: $(READY)  ## Measure what a file of awards costs of which 1 % has changed
+	$(BIN)/python -m benchmarks.refresh $(BENCH)
 
 bench-scaling: $(READY)  ## Measure how time and memory grow with the number of awards and of recipients
 	$(BIN)/python -m benchmarks.scaling $(BENCH)

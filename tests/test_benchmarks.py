@@ -28,6 +28,7 @@ MODULES = [
     "benchmarks.match_full_size",
     "benchmarks.compare_peers",
     "benchmarks.kill_loop",
+    "benchmarks.refresh",
     "benchmarks.scaling",
     "benchmarks.cluster",
     "benchmarks.bounded_memory",
