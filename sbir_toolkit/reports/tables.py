@@ -103,7 +103,7 @@ class ShownTable:
         """Write the table as HTML, without the style it needs."""
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
         if self.frame.empty:
-            title = f"<strong>{escape(self.caption)}</strong>: " if self.caption else ""
+            title = f"<strong>{escape(self.caption.rstrip('.'))}</strong>: " if self.caption else ""
             return f'<div class="sbir-table"><p class="sbir-note">{title}no rows</p></div>'
         columns = [self._column(name) for name in self.frame]
         kinds = [_cell_class(self._unit(name)) for name in self.frame]
