@@ -166,7 +166,8 @@ def test_explain_names_winner_and_evidence(files: SyntheticFiles, tmp_path: Path
         "state": "CT",
         "zip5": "06001",
     }
-    pd.DataFrame([sibling | {"uei": None, "duns": None}]).to_parquet(run.table("companies"))
+    unidentified = dict.fromkeys(("uei", "duns", "contracts"))
+    pd.DataFrame([sibling | unidentified]).to_parquet(run.table("companies"))
     pd.DataFrame([told | {"evidence": json.dumps({"told by": "c1 5000"})}]).to_parquet(run.table("matches"))
     related = explain_award(project, run, awards["award_id"].iloc[0])
     assert "Kestrel Optics (Avon CT 06001) is it, a company of the same name" in related.sentence
