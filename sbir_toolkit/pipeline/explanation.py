@@ -107,7 +107,7 @@ def explain_awards(
 
 def _read_contracts(companies: Path, company_ids: pd.Series[str]) -> dict[str, str]:
     """Find the contracts of some companies, those that name a recipient."""
-    if not companies.exists():
+    if company_ids.empty or not companies.exists():
         return {}
     chosen = [("company_id", "in", company_ids.tolist())]
     rows = pq.read_table(companies, columns=["company_id", "contracts"], filters=chosen).to_pylist()
