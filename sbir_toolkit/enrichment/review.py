@@ -26,6 +26,7 @@ from sbir_toolkit.matching import RecipientIndex
 from sbir_toolkit.matching.identifiers import KINDS
 from sbir_toolkit.matching.lookup import find_recipients, name_keys
 from sbir_toolkit.matching.places import read_places
+from sbir_toolkit.matching.texts import text_array
 from sbir_toolkit.meter import phase
 from sbir_toolkit.storage import write_parquet
 from sbir_toolkit.tables import REVIEW_CANDIDATES
@@ -69,7 +70,7 @@ def list_questions(
     matches = pq.read_table(tables.company_matches, filters=[("decision", "=", "review")]).to_pandas()
     if matches.empty:
         return pd.DataFrame(columns=REVIEW_CANDIDATES.names)
-    wanted = pc.field("company_id").isin(pa.array(matches["company_id"], pa.string()))
+    wanted = pc.field("company_id").isin(text_array(matches["company_id"]))
     known = pq.read_table(tables.companies, filters=wanted).to_pandas()
     review = known.merge(matches, on="company_id", validate="one_to_one")
     facts = _award_facts(awards, review, batch_rows)
@@ -112,7 +113,7 @@ def write_questions(awards: Path, tables: MatchTables, index: RecipientIndex, *,
 
 def _award_facts(awards: Path, review: pd.DataFrame, batch_rows: int) -> pd.DataFrame:
     """Read what the awards of these companies say; most awards are seen by their company's name only."""
-    names = pa.array(review["company"].unique(), pa.string())
+    names = text_array(review["company"].drop_duplicates())
     wanted = set(review["company_id"])
     parts = []
     with pq.ParquetFile(awards) as file:
@@ -126,7 +127,7 @@ def _award_facts(awards: Path, review: pd.DataFrame, batch_rows: int) -> pd.Data
 
 def _group_firms(review: pd.DataFrame) -> list[int]:
     """Number the firms: companies of one proposed recipient that share name, identifier or building."""
-    column = {name: pa.array(review[name], pa.string()) for name in FIELDS}
+    column = {name: text_array(review[name]) for name in FIELDS}
     places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
     buildings = [
         (int(zip5), int(number)) if zip5 and number else None

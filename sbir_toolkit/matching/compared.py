@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sbir_toolkit.matching.candidates import Candidates, pairs_with_rows
 from sbir_toolkit.matching.evidence import measure_pairs
@@ -21,7 +20,7 @@ from sbir_toolkit.matching.model import Matrix, make_terms, sum_groups, weigh
 from sbir_toolkit.matching.names import FORMS, Names, read_names
 from sbir_toolkit.matching.places import LEVELS, Places, read_places
 from sbir_toolkit.matching.siblings import Word
-from sbir_toolkit.matching.texts import Floats
+from sbir_toolkit.matching.texts import Floats, text_array
 
 _IN_WORDS = {
     "elsewhere": "in another state",
@@ -171,9 +170,7 @@ def place_in_words(city: object, state: object, zip5: object) -> str:
 
 
 def _read(frame: pd.DataFrame) -> tuple[Names, Places]:
-    column = {
-        name: pa.array(frame[name], pa.string()) for name in ("company", "address1", "city", "state", "zip5")
-    }
+    column = {name: text_array(frame[name]) for name in ("company", "address1", "city", "state", "zip5")}
     return read_names(column.pop("company")), read_places(*column.values())
 
 

@@ -29,7 +29,7 @@ from sbir_toolkit.matching.evidence import measure_pairs
 from sbir_toolkit.matching.index import RecipientIndex, duns_numbers
 from sbir_toolkit.matching.names import Names
 from sbir_toolkit.matching.places import LEVELS, Places
-from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, hash_strings
+from sbir_toolkit.matching.texts import Flags, Floats, Hashes, Ints, expand, hash_strings, text_array
 
 # In natural-log units: the chance that a recipient named by an identifier is the right one, by what else
 # is known. They
@@ -116,13 +116,13 @@ class Hits:
 
 def read_registration(companies: pa.Table | pd.DataFrame) -> Registration:
     """Read UEI and DUNS of companies, by the contract `companies`, as numbers."""
-    uei, duns = (_text(companies[name]) for name in ("uei", "duns"))
+    uei, duns = (text_array(companies[name]) for name in ("uei", "duns"))
     return Registration(hash_strings(uei), duns_numbers(duns))
 
 
 def read_identity(companies: pa.Table | pd.DataFrame) -> Identity:
     """Read all identifiers of companies, by the contract `companies`, as numbers."""
-    contracts = _text(companies["contracts"])
+    contracts = text_array(companies["contracts"])
     lists = pc.split_pattern(contracts.filter(pc.is_valid(contracts)), "|")
     counts = np.zeros(len(contracts), np.int64)
     counts[pc.is_valid(contracts).to_numpy(zero_copy_only=False)] = pc.list_value_length(lists).to_numpy()
@@ -240,8 +240,3 @@ def _weigh(
     level[at] = pairs.level
     name = np.where(is_agreed, _NAME_AGREES, _NAME_CONTRADICTS)
     return name, np.array([_PLACE[one] for one in LEVELS])[level], ~is_agreed
-
-
-def _text(values: pa.ChunkedArray | pd.Series[str]) -> pa.Array:
-    array = pa.array(values, pa.string()) if isinstance(values, pd.Series) else values
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

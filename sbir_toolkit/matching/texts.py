@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
 Bytes = npt.NDArray[np.uint8]
@@ -101,6 +102,18 @@ def hash_text(text: str) -> int:
 def letter_codes(letters: Bytes) -> Hashes:
     """Give the codes that stand for letters in the hashes; each is the hash of that letter alone."""
     return _CODES.take(letters)
+
+
+def text_array(values: pa.ChunkedArray | pa.Array | pd.Series[str]) -> pa.Array:
+    """Give texts, from Arrow or pandas and in however many pieces, as one string array.
+
+    Examples
+    --------
+    >>> text_array(pa.chunked_array([["a"], ["b"]]).to_pandas()).to_pylist()
+    ['a', 'b']
+    """
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string())
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def hash_strings(array: pa.Array) -> Hashes:

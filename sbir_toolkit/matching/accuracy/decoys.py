@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sbir_toolkit.matching.accuracy.sample import Sample, blank_identifiers
 from sbir_toolkit.matching.candidates import find_exact
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.names import read_names
-from sbir_toolkit.matching.texts import Ints
+from sbir_toolkit.matching.texts import Ints, text_array
 from sbir_toolkit.params import Accuracy
 from sbir_toolkit.tables import COMPANIES
 
@@ -40,7 +39,7 @@ def invent_companies(companies: pd.DataFrame, index: RecipientIndex, accuracy: A
         company=pd.Series(texts, dtype="str"),
         company_id=pd.Series([f"decoy-{number}" for number in range(accuracy.decoys)], dtype="str"),
     )
-    names = read_names(pa.array(invented["company"], pa.string()))
+    names = read_names(text_array(invented["company"]))
     real = names.owner[find_exact(index, names)[0]]
     is_own = (one == other) | np.isin(np.arange(accuracy.decoys), real)
     decoys: pd.DataFrame = invented[~is_own].reset_index(drop=True)[COMPANIES.names]
