@@ -176,7 +176,7 @@ def try_once(trial: Trial, ground: Ground, undisturbed: dict[str, str], lasts_s:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the trials and say how many recovered."""
-    parser = make_parser(__doc__, repeats=1)
+    parser = make_parser(__doc__, repeats=None)
     parser.set_defaults(awards=1_000, recipients=3_000)
     parser.add_argument("--runs", type=int, default=100, help="trials; default: %(default)s")
     parser.add_argument("--lanes", type=int, default=2, help="trials at once; default: %(default)s")

@@ -126,7 +126,7 @@ def make_files(folder: Path, awards: int, recipients: int, seed: int) -> Path:
     return files
 
 
-def make_parser(description: str | None, repeats: int) -> argparse.ArgumentParser:
+def make_parser(description: str | None, repeats: int | None) -> argparse.ArgumentParser:
     """Make the parser of the options that all benchmarks have."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -134,7 +134,8 @@ def make_parser(description: str | None, repeats: int) -> argparse.ArgumentParse
     parser.add_argument("--awards", type=int, default=219_500, help="default: %(default)s")
     parser.add_argument("--recipients", type=int, default=3_400_000, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=7, help="of the synthetic files; default: %(default)s")
-    parser.add_argument("--repeats", type=int, default=repeats, help="default: %(default)s")
+    if repeats is not None:  # what measures once has no such option
+        parser.add_argument("--repeats", type=int, default=repeats, help="default: %(default)s")
     parser.add_argument(
         "--folder",
         type=lambda text: Path(text).resolve(),

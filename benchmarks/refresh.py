@@ -64,7 +64,7 @@ def match(awards: Path, recipients: Path, outputs: Path) -> tuple[Measured, pd.S
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and end with an error when a refreshed file costs more than a quarter of the first."""
-    options = make_parser(__doc__, repeats=1).parse_args(arguments)
+    options = make_parser(__doc__, repeats=None).parse_args(arguments)
     files = make_files(options.folder, options.awards, options.recipients, options.seed)
     home = options.folder / "refresh"
     shutil.rmtree(home, ignore_errors=True)
