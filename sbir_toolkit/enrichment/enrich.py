@@ -31,7 +31,7 @@ from sbir_toolkit.enrichment.journal import Journal
 from sbir_toolkit.enrichment.plan import plan_chunks
 from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.enrichment.review import write_questions
-from sbir_toolkit.enrichment.schedulers import worker_count
+from sbir_toolkit.enrichment.schedulers import thread_count, worker_count
 from sbir_toolkit.enrichment.settle import settle_overrides
 from sbir_toolkit.matching import build_index, open_index
 from sbir_toolkit.meter import phase
@@ -177,7 +177,8 @@ def link_awards(
     batch_rows = params.limits.read_rows
     if companies is None:
         companies = collapse_awards(awards, tables.companies, batch_rows=batch_rows)
-    name_contracts(awards, tables.companies, open_index(index), batch_rows=batch_rows)
+    opened = open_index(index)
+    name_contracts(awards, tables.companies, opened, batch_rows=batch_rows)
     depends_on = _depends_on(index, params)
     home = store / "matching" / digest_value(depends_on)[7:23]
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
@@ -198,8 +199,7 @@ def link_awards(
     rejected = {name: why for commit in commits.values() for name, why in commit.rejected.items()}
     write_rejects(rejected, tables)
     decided = Path(params.matching.overrides) if params.matching.overrides else None
-    opened = open_index(index)
-    relate_siblings(tables, opened, params.matching)
+    relate_siblings(tables, opened, params.matching, threads=thread_count(params.compute))
     overrides = settle_overrides(decided, tables, opened, params.matching)
     rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
     check_conserved(awards, tables.matches, MATCHES)

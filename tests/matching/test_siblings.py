@@ -10,7 +10,8 @@ import pytest
 from sbir_toolkit.matching import explain_match, match_companies
 from sbir_toolkit.matching.match import match_siblings
 from sbir_toolkit.matching.places import LEVELS
-from sbir_toolkit.matching.siblings import Recognised, Word
+from sbir_toolkit.matching.recognised import Recognised
+from sbir_toolkit.matching.siblings import Word
 from sbir_toolkit.params import Matching
 from sbir_toolkit.tables import COMPANIES
 from tests.matching.background import make_background
