@@ -32,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sbir_toolkit.matching.identifiers import KINDS, Registration, read_registration
 from sbir_toolkit.matching.index import RecipientIndex
@@ -126,12 +127,9 @@ class Recognised:
         is_judged = (has_identifier | by_identifier) & has_own
         probability = matches["match_probability"].fillna(1.0).to_numpy(np.float64)
         recipient_id = matches["recipient_id"].to_numpy(object)
-        ranks = (everyone.company_id, -probability, ~by_identifier, everyone.key)
-
-        def sort(chosen: Flags) -> Ints:
-            at = np.flatnonzero(chosen)
-            return at[np.lexsort([rank[at] for rank in ranks])]
-
+        by_id = pc.sort_indices(companies["company_id"]).to_numpy()
+        ranks = (-probability, ~by_identifier, everyone.key)
+        order = by_id[np.lexsort([rank[by_id] for rank in ranks])]
         accepted = np.flatnonzero(is_accepted)
         rows = find_recipients(index, "recipient_id", sorted(set(recipient_id[accepted].tolist())))
         row = np.full(companies.num_rows, -1)
@@ -142,7 +140,7 @@ class Recognised:
         # Who was found by a name alone knows no more than those of the same name who ask.
         is_known = by_identifier | (is_accepted & (step == STEPS.max()))
         told, judged, known, strangers = (
-            sort(chosen) for chosen in (by_identifier, is_judged, is_known, is_stranger)
+            order[chosen[order]] for chosen in (by_identifier, is_judged, is_known, is_stranger)
         )
         names, places = _count_places(everyone)
         shares = _count(
