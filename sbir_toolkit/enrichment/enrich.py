@@ -8,6 +8,7 @@ or repeated run starts from them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -135,9 +136,13 @@ def enrich_awards(
     InputError
         When the overrides can't be used or contradict each other.
     """
-    index = prepare_index(recipients, store, params, contracts=contracts)
-    enriched = link_awards(awards, index, folder, store, params, recipients=recipients)
-    write_questions(awards, enriched.tables, open_index(index), batch_rows=params.limits.read_rows)
+    with ThreadPoolExecutor(1) as beside:
+        companies = MatchTables.inside(folder).companies
+        collapsed = beside.submit(collapse_awards, awards, companies, batch_rows=params.limits.read_rows)
+        index = prepare_index(recipients, store, params, contracts=contracts)
+        enriched = link_awards(
+            awards, index, folder, store, params, recipients=recipients, companies=collapsed.result()
+        )
     check_conserved(awards, enriched.tables.enriched_awards, ENRICHED_AWARDS)
     return enriched
 
@@ -163,7 +168,8 @@ def link_awards(
     folder, store, params
         As for `enrich_awards`.
     recipients
-        Parquet of the contract `recipients`, when the table enriched_awards is wanted too.
+        Parquet of the contract `recipients`, when the tables enriched_awards and review_candidates are
+        wanted too.
     companies
         How many there are, where `collapse_awards` has written them into the folder already.
 
@@ -201,7 +207,15 @@ def link_awards(
     decided = Path(params.matching.overrides) if params.matching.overrides else None
     relate_siblings(tables, opened, params.matching, threads=thread_count(params.compute))
     overrides = settle_overrides(decided, tables, opened, params.matching)
-    rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
+    with ThreadPoolExecutor(1) as beside:
+        asked = (
+            [beside.submit(write_questions, awards, tables, opened, batch_rows=batch_rows)]
+            if recipients
+            else []
+        )
+        rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
+        for questions in asked:
+            questions.result()
     check_conserved(awards, tables.matches, MATCHES)
     decisions = _decisions(tables.matches)
     known = sum(commit.rows if key in before else commit.reused for key, commit in commits.items())
