@@ -23,7 +23,7 @@ from sbir_toolkit.matching.accuracy.years import (
 )
 from sbir_toolkit.matching.identifiers import KINDS
 from sbir_toolkit.matching.index import RecipientIndex
-from sbir_toolkit.matching.siblings import Recognised
+from sbir_toolkit.matching.recognised import Recognised
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Accuracy, Matching
 from sbir_toolkit.tables import COMPANIES
