@@ -89,12 +89,12 @@ class Kin:
         contradicts = (ours > 0) & (theirs > 0) & ~FORMS_MEET[ours, theirs]
         likeness = np.where(self.text[one] == known.text[other], 0, np.where(contradicts, 2, 1))
         kinds: Ints = np.ravel_multi_index(
-            (STEPS[level], _rarity(index, self.key)[one], likeness), KINDS_OF_PAIRS
+            (STEPS[level], rarity_of(index, self.key)[one], likeness), KINDS_OF_PAIRS
         )
         return kinds
 
 
-def _rarity(index: RecipientIndex, key: Hashes) -> Ints:
+def rarity_of(index: RecipientIndex, key: Hashes) -> Ints:
     """Tell by steps how common names are; one that no recipient bears is rare."""
     place = find_sorted(index["name_joined"], key)
     namesakes = np.append(index["name_namesakes"], 0.0)[place]

@@ -246,9 +246,12 @@ def _match_block(
 def _ceilings(pairs: Candidates, measures: dict[str, Floats], params: Matching) -> Floats:
     """Say how sure a pair can be at most, where what is known leaves a doubt that no score takes away."""
     # Without a place nothing tells a firm from a namesake, however rare the name.
-    unplaced = np.where(pairs.level == _UNPLACED, params.max_unplaced_probability, 1.0)
-    # A firm in the same building under quite another name, or initials, may be renamed, or a neighbour.
-    has_other_name = measures["covered"] < _OTHER_NAME
+    is_unplaced = pairs.level == _UNPLACED
+    unplaced = np.where(is_unplaced, params.max_unplaced_probability, 1.0)
+    # A firm in the same building under quite another name, or initials, may be renamed, or a neighbour. And
+    # one of nearly that name, who knows where, may be its subsidiary, its fund or its campus.
+    is_spelled = (measures["same_name"] + measures["same_words"] + measures["truncated"]) > 0
+    has_other_name = (measures["covered"] < _OTHER_NAME) | (is_unplaced & ~is_spelled)
     return np.minimum(unplaced, np.where(has_other_name, params.max_renamed_probability, 1.0))
 
 

@@ -16,7 +16,10 @@ nine in ten of those with one name in two states are one firm; of those whose fo
 
 How many places a name has in the awards tells something, too: a firm with a single one has hardly moved, so a
 recipient far away is less likely to be it than for a firm that is met in three places. How often recognised
-companies of one, two or more places are near their recipient is counted as well.
+companies of one, two or more places are near their recipient is counted as well. And where none of its
+companies was recognised, though there are several, the firm is rather no recipient at all: of a recipient's
+companies one or the other mostly is. What that weighs is counted from the probabilities that all companies
+left to their names have so far, each standing for the part of a recipient that it says.
 
 Everything is counted and decided over all companies at once, after each has been matched by itself: the
 result doesn't depend on how they were cut into chunks, and the chunks stay what they were.
@@ -33,7 +36,7 @@ import pyarrow.compute as pc
 
 from sbir_toolkit.matching.identifiers import KINDS, Registration, read_registration
 from sbir_toolkit.matching.index import RecipientIndex
-from sbir_toolkit.matching.kin import KINDS_OF_PAIRS, STEPS, Kin
+from sbir_toolkit.matching.kin import KINDS_OF_PAIRS, STEPS, Kin, rarity_of
 from sbir_toolkit.matching.lookup import find_recipients
 from sbir_toolkit.matching.places import LEVELS, place_level
 from sbir_toolkit.matching.siblings import NOBODY, Siblings
@@ -50,8 +53,9 @@ _FIRST_SHARES = np.array(
 )
 _LEAN = 20.0
 _MOST_PLACES = 3
-# What is less probable than the first can't become acceptable by it, what is more so can't cease to be.
-_MOVABLE = (0.6, 0.985)
+# What is less probable than the first can't become worth a look by it, what is more so can't cease to be
+# acceptable.
+_MOVABLE = (0.25, 0.985)
 _MOST_SHARE = 0.998
 TOLD_BY = ("recipient_id", "tier", "decision", "match_probability", "runner_up_probability")
 """What is to be known of each company's match."""
@@ -81,6 +85,9 @@ class Recognised:
         The names of all companies, ascending, and how many places each has, three at most.
     moves : float64 array of shape (3, levels of places)
         What weighs for a recipient as near as that, in natural-log units, by the number of places.
+    untold : float64 array of shape (5, 3)
+        What weighs for any recipient where no company of the name was recognised, by rarity of the name and
+        number of places.
     """
 
     everyone: Kin
@@ -94,6 +101,7 @@ class Recognised:
     names: Hashes
     places: Ints
     moves: Floats
+    untold: Floats
 
     @classmethod
     def among(cls, companies: pa.Table, matches: pd.DataFrame, index: RecipientIndex) -> Recognised:
@@ -115,6 +123,8 @@ class Recognised:
         by_identifier = is_accepted & matches["tier"].isin(KINDS).to_numpy(bool)
         has_identifier = (identity.uei != 0) | (identity.duns != 0)
         is_stranger = has_identifier & ~is_accepted & has_own
+        # Who was found by name although an identifier went wrong is counted with the others of whom one did.
+        is_judged = (has_identifier | by_identifier) & has_own
         probability = matches["match_probability"].fillna(1.0).to_numpy(np.float64)
         recipient_id = matches["recipient_id"].to_numpy(object)
         by_id = pc.sort_indices(companies["company_id"]).to_numpy()
@@ -130,28 +140,38 @@ class Recognised:
         # Who was found by a name alone knows no more than those of the same name who ask.
         is_known = by_identifier | (is_accepted & (step == STEPS.max()))
         told, judged, known, strangers = (
-            order[chosen[order]]
-            for chosen in (by_identifier, by_identifier | is_stranger, is_known, is_stranger)
+            order[chosen[order]] for chosen in (by_identifier, is_judged, is_known, is_stranger)
         )
         names, places = _count_places(everyone)
+        shares = _count(
+            everyone.take(judged),
+            np.where(by_identifier, row, -1)[judged],
+            everyone.take(told),
+            row[told],
+            index,
+        )
+        left = np.flatnonzero(~matches["tier"].isin(("override", *KINDS)).to_numpy(bool))
+        by_name, tellers = everyone.take(left), everyone.take(known)
+        told_share = _told_share(by_name, tellers, shares, probability[known], index)
+        found = matches.iloc[left][["match_probability", "runner_up_probability"]].fillna(0.0).sum(axis=1)
         return cls(
             everyone,
-            everyone.take(known),
+            tellers,
             row[known],
             probability[known],
             everyone.take(strangers),
             Registration(identity.uei[strangers], identity.duns[strangers]),
-            _count(
-                everyone.take(judged),
-                np.where(by_identifier, row, -1)[judged],
-                everyone.take(told),
-                row[told],
-                index,
-            ),
+            shares,
             _expect_nobody(matches, has_identifier),
             names,
             places,
             _count_moves(everyone.take(told), row[told], names, places, index),
+            _count_untold(
+                found.to_numpy(np.float64),
+                told_share,
+                rarity_of(index, by_name.key),
+                _places_of(by_name, names, places) - 1,
+            ),
         )
 
     def open_companies(self, matches: pd.DataFrame) -> Ints:
@@ -213,6 +233,9 @@ class Recognised:
         shares = np.zeros(companies.num_rows)
         shares[at] = doubt[order][first]
         uei, duns = (np.append(ids, ids.dtype.type(0))[nearest] for ids in vars(self.identity).values())
+        is_untold = ~np.isin(np.arange(companies.num_rows), one) & (kin.key != 0)
+        number = _places_of(kin, self.names, self.places) - 1
+        untold = np.where(is_untold, self.untold[rarity_of(index, kin.key), number], 0.0)
         return Siblings(
             one[is_best],
             row[is_best],
@@ -222,7 +245,7 @@ class Recognised:
             Registration(uei, duns),
             np.concatenate([self.strangers.company_id, NOBODY])[nearest],
             shares,
-            self.moves[_places_of(kin, self.names, self.places) - 1],
+            self.moves[number] + untold[:, None],
         )
 
 
@@ -243,6 +266,32 @@ def _count(judged: Kin, truth: Ints, told: Kin, row: Ints, index: RecipientIndex
     seen = np.maximum(same, seen * right)
     shares: Floats = (same + _LEAN * _FIRST_SHARES) / (seen + _LEAN)
     return shares
+
+
+def _told_share(
+    by_name: Kin, known: Kin, shares: Floats, probability: Floats, index: RecipientIndex
+) -> Floats:
+    """Give each company's best chance to be a recognised sibling's recipient; 0 where it has no sibling."""
+    one, other = by_name.siblings_among(known)
+    share = shares.ravel()[by_name.kinds_of(known, one, other, index)] * probability[other]
+    best = np.zeros(len(by_name.key))
+    np.maximum.at(best, one, share)
+    return best
+
+
+def _count_untold(found: Floats, told: Floats, rarity: Ints, number: Ints) -> Floats:
+    """Weigh that nobody tells: how often that is so for recipients, against for those who are none."""
+    shape = (KINDS_OF_PAIRS[1], _MOST_PLACES)
+    kind = np.ravel_multi_index((rarity, number), shape)
+    is_one = np.clip(told + (1 - told) * found, 0, 1)
+    share = []
+    for weight in (is_one, 1 - is_one):
+        whole, untold = (
+            np.bincount(kind, part, minlength=shape[0] * shape[1]) for part in (weight, weight * (told == 0))
+        )
+        share.append((untold + _LEAN) / (whole + _LEAN))
+    weighed: Floats = np.log(share[0] / share[1]).reshape(shape)
+    return weighed
 
 
 def _expect_nobody(matches: pd.DataFrame, has_identifier: Flags) -> float:

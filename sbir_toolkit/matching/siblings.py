@@ -52,7 +52,8 @@ class Siblings:
     share : float64 array of shape (n,)
         The chance that the two are one firm; 0 where there is none.
     moves : float64 array of shape (n, levels of places)
-        What weighs for a recipient as near as that, in natural-log units, by how many places the name has.
+        What weighs for a recipient as near as that, in natural-log units, by how many places the name has and
+        whether anybody at one of them was recognised.
     """
 
     company: Ints
