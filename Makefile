@@ -9,7 +9,7 @@ ALL_PEERS := $(PEERS) $(RULE_PEERS)
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory bench-reading bench-kills bench-refresh rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-real bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory bench-reading bench-kills bench-refresh rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ trials: $(READY)  ## Try the quality gates on simulated histories and on bad mon
 bench-peers: $(READY)  ## Measure the matcher beside other tools, on the same files, judged by the same code
 	-$(MAKE) --keep-going $(PEERS:%=peer-%)
 	$(BIN)/python -m benchmarks.compare_peers $(BENCH)
+
+bench-real: $(READY)  ## Measure how right links are on real files of yours: AWARDS=, RECIPIENTS=, PAIRS=
+	$(BIN)/python -m benchmarks.real_pairs --awards $(AWARDS) --recipients $(RECIPIENTS) --pairs $(PAIRS) $(BENCH)
 
 bench-reading: $(READY)  ## Measure how fast each kind of file is read, beside pyarrow reading the same file
 	$(BIN)/python -m benchmarks.reading $(BENCH)

@@ -209,22 +209,23 @@ def _figures(cases: pd.DataFrame, of: str) -> list[dict[str, Any]]:
             "F1 by name", 2 * precision["value"] * recall["value"] / sum_ if sum_ else float("nan"), len(left)
         ),
         _recall("recall by name, renamed", left[renamed]),
-        _share("linked without counterpart", nobody["is_accepted"]),
+        share_row("linked without counterpart", nobody["is_accepted"]),
         _plain("calibration error", error, counted),
     ]
     return [{"of": of, **row} for row in rows]
 
 
 def _precision(figure: str, cases: pd.DataFrame) -> dict[str, Any]:
-    return _share(figure, cases.loc[cases["is_accepted"], "is_right"])
+    return share_row(figure, cases.loc[cases["is_accepted"], "is_right"])
 
 
 def _recall(figure: str, cases: pd.DataFrame) -> dict[str, Any]:
     linkable = cases[cases["is_linkable"]]
-    return _share(figure, linkable["is_right"] & linkable["is_accepted"])
+    return share_row(figure, linkable["is_right"] & linkable["is_accepted"])
 
 
-def _share(figure: str, counts: pd.Series) -> dict[str, Any]:
+def share_row(figure: str, counts: pd.Series) -> dict[str, Any]:
+    """Count how many of some cases are true; NaN where there is none."""
     count, cases = int(counts.sum()), len(counts)
     low, high = wilson_interval(count, cases, 0.95)
     value = count / cases if cases else float("nan")

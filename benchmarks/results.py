@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.judge import Judgement
+from benchmarks.judge import Judgement, share_row
 from sbir_toolkit.storage import write_json, write_text
 
 
@@ -89,6 +89,11 @@ def kinds_table(judgement: Judgement) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).sort_values(["awards", "linked"], ascending=False, ignore_index=True)
+
+
+def shown_share(counts: pd.Series) -> str:
+    """Write a share with its Wilson interval and its number of cases."""
+    return _with_interval(share_row("", counts))
 
 
 def _where(machine: Mapping[str, Any]) -> str:

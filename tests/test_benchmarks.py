@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from benchmarks.judge import expected_calibration_error, judge, read_links, read
 from benchmarks.peers import PEERS, peer_command
 from benchmarks.read_one import FORMS, TOOLS, read
 from benchmarks.reading import make_file
+from benchmarks.real_cases import PAIR_COLUMNS, read_cases
+from benchmarks.real_pairs import main as measure_real_pairs
 from benchmarks.scaling import fit_growth, write_names
 from sbir_toolkit import write_synthetic
 from sbir_toolkit.errors import InputError, ToolkitError
@@ -28,6 +31,7 @@ MODULES = [
     "benchmarks.match_full_size",
     "benchmarks.compare_peers",
     "benchmarks.kill_loop",
+    "benchmarks.real_pairs",
     "benchmarks.refresh",
     "benchmarks.scaling",
     "benchmarks.cluster",
@@ -212,3 +216,58 @@ def test_each_kind_of_file_is_read_alike(tmp_path: Path) -> None:
         counts = {read(tool, form, path, tmp_path / tool) for tool in TOOLS}
         assert len(counts) == 1, form
         assert counts != {0}, form
+
+
+def write_pairs(path: Path, recipients: pd.DataFrame) -> Path:
+    """Write labelled pairs: recipients and a spelling of theirs, a former name, and a look-alike."""
+    named = recipients.dropna(subset=["legal_business_name", "city", "state", "zip5"]).head(40)
+    place = {
+        f"{field}_b": named[column]
+        for field, column in (("city", "city"), ("state", "state"), ("zip", "zip5"))
+    }
+    blank = {f"{field}_a": "" for field in ("city", "state", "zip")}
+    same = named.assign(name_a=named["legal_business_name"].str.title(), name_b=named["legal_business_name"])
+    same = same.assign(same="1", source="spelled", label_quality="rule", **blank, **place)
+    renamed = same.assign(name_a="Former " + same["name_b"], source="renamed", label_quality="rename")
+    other = same.assign(
+        name_a=same["name_b"] + " of Elsewhere", same="0", source="alike", label_quality="read"
+    )
+    pd.concat([same, renamed, other])[list(PAIR_COLUMNS)].to_csv(path, index=False)
+    return path
+
+
+def test_real_files_give_cases_with_a_known_answer(folder: Path, tmp_path: Path) -> None:
+    """A firm is in one half, identifiers are blanked, and a spelling of a recipient's name is found."""
+    recipients = pd.read_csv(folder / "recipients.csv", dtype=str)
+    pairs = write_pairs(tmp_path / "pairs.csv", recipients)
+    cases = read_cases(folder / "awards.csv", folder / "recipients.csv", pairs)
+    companies = cases.companies
+    assert companies.groupby("firm")["half"].nunique().max() == 1
+    assert set(companies["half"]) == {"tune", "hold-out"}
+    assert companies[["uei", "duns"]].isna().all(axis=None)
+    assert cases.recipients[["uei", "duns"]].isna().all(axis=None)
+    assert set(companies["truth"].dropna()) <= set(cases.recipients["recipient_id"])
+    assert companies["truth"].isna().equals(companies["group"] == "no counterpart")
+    truth = cases.is_right(companies, companies["truth"])
+    assert truth.equals(companies["truth"].notna())
+    files = {"awards": folder / "awards.csv", "recipients": folder / "recipients.csv", "pairs": pairs}
+    options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    measure_real_pairs([*options, "--folder", str(tmp_path / "out")])
+    stored = json.loads((tmp_path / "out" / "real_pairs.json").read_text())
+    spelled = [
+        row
+        for title, table in stored["tables"].items()
+        if title.startswith("With")
+        for row in table
+        if row["kind"] == "spelled: rule"
+    ]
+    assert spelled
+    assert all(row["precision"].startswith("1.0000") for row in spelled)
+
+
+def test_pairs_without_a_label_are_refused(folder: Path, tmp_path: Path) -> None:
+    """The error names the column that is missing."""
+    pairs = tmp_path / "pairs.csv"
+    pd.DataFrame(columns=[name for name in PAIR_COLUMNS if name != "same"]).to_csv(pairs, index=False)
+    with pytest.raises(InputError, match="same"):
+        read_cases(folder / "awards.csv", folder / "recipients.csv", pairs)

@@ -8,6 +8,7 @@ or repeated run starts from them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -31,16 +32,15 @@ from sbir_toolkit.enrichment.journal import Journal
 from sbir_toolkit.enrichment.plan import plan_chunks
 from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.enrichment.review import write_questions
-from sbir_toolkit.enrichment.schedulers import worker_count
+from sbir_toolkit.enrichment.schedulers import thread_count, worker_count
 from sbir_toolkit.enrichment.settle import settle_overrides
+from sbir_toolkit.locks import LONGEST_WAIT_S, locked
 from sbir_toolkit.matching import build_index, open_index
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Params
-from sbir_toolkit.storage import digest_file, digest_value, locked
+from sbir_toolkit.storage import digest_file, digest_value
 from sbir_toolkit.tables import ENRICHED_AWARDS, MATCHES
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
-
-_WAIT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,13 @@ def enrich_awards(
     InputError
         When the overrides can't be used or contradict each other.
     """
-    index = prepare_index(recipients, store, params, contracts=contracts)
-    enriched = link_awards(awards, index, folder, store, params, recipients=recipients)
-    write_questions(awards, enriched.tables, open_index(index), batch_rows=params.limits.read_rows)
+    with ThreadPoolExecutor(1) as beside:
+        companies = MatchTables.inside(folder).companies
+        collapsed = beside.submit(collapse_awards, awards, companies, batch_rows=params.limits.read_rows)
+        index = prepare_index(recipients, store, params, contracts=contracts)
+        enriched = link_awards(
+            awards, index, folder, store, params, recipients=recipients, companies=collapsed.result()
+        )
     check_conserved(awards, enriched.tables.enriched_awards, ENRICHED_AWARDS)
     return enriched
 
@@ -163,7 +167,8 @@ def link_awards(
     folder, store, params
         As for `enrich_awards`.
     recipients
-        Parquet of the contract `recipients`, when the table enriched_awards is wanted too.
+        Parquet of the contract `recipients`, when the tables enriched_awards and review_candidates are
+        wanted too.
     companies
         How many there are, where `collapse_awards` has written them into the folder already.
 
@@ -177,11 +182,12 @@ def link_awards(
     batch_rows = params.limits.read_rows
     if companies is None:
         companies = collapse_awards(awards, tables.companies, batch_rows=batch_rows)
-    name_contracts(awards, tables.companies, open_index(index), batch_rows=batch_rows)
+    opened = open_index(index)
+    name_contracts(awards, tables.companies, opened, batch_rows=batch_rows)
     depends_on = _depends_on(index, params)
     home = store / "matching" / digest_value(depends_on)[7:23]
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
-    with locked(home / "writer.lock", "these companies and recipients", wait_s=_WAIT_S):
+    with locked(home / "writer.lock", "the matching of these recipients", wait_s=LONGEST_WAIT_S):
         journal = Journal(home)
         before = journal.committed([chunk.key for chunk in plan.chunks])
         with phase("match", rows=companies):
@@ -198,10 +204,17 @@ def link_awards(
     rejected = {name: why for commit in commits.values() for name, why in commit.rejected.items()}
     write_rejects(rejected, tables)
     decided = Path(params.matching.overrides) if params.matching.overrides else None
-    opened = open_index(index)
-    relate_siblings(tables, opened, params.matching)
+    relate_siblings(tables, opened, params.matching, threads=thread_count(params.compute))
     overrides = settle_overrides(decided, tables, opened, params.matching)
-    rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
+    with ThreadPoolExecutor(1) as beside:
+        asked = (
+            [beside.submit(write_questions, awards, tables, opened, batch_rows=batch_rows)]
+            if recipients
+            else []
+        )
+        rows = join_awards(awards, recipients, tables, batch_rows=batch_rows)
+        for questions in asked:
+            questions.result()
     check_conserved(awards, tables.matches, MATCHES)
     decisions = _decisions(tables.matches)
     known = sum(commit.rows if key in before else commit.reused for key, commit in commits.items())
@@ -266,7 +279,7 @@ def prepare_index(
         }
     )[7:23]
     folder = store / "index" / key
-    with locked(store / "index" / f"{key}.lock", "this recipient index", wait_s=_WAIT_S):
+    with locked(store / "index" / f"{key}.lock", "this recipient index", wait_s=LONGEST_WAIT_S):
         if not folder.exists():
             build_index(recipients, folder, params.matching, contracts, memory_mb=params.limits.memory_mb)
     open_index(folder)

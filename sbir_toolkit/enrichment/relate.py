@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 from sbir_toolkit.enrichment.combine import MatchTables
 from sbir_toolkit.matching import RecipientIndex
 from sbir_toolkit.matching.match import match_siblings
-from sbir_toolkit.matching.siblings import TOLD_BY
+from sbir_toolkit.matching.recognised import TOLD_BY
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
 from sbir_toolkit.storage import write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
 
 
-def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching) -> int:
+def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching, *, threads: int = 1) -> int:
     """Match anew the companies of whom others of their name say something else than was found.
 
     Parameters
@@ -33,6 +33,8 @@ def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching
         The recipients that were matched against.
     params
         The parameters of the matching.
+    threads
+        How many to match with.
 
     Returns
     -------
@@ -45,7 +47,8 @@ def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching
         rejected = pq.read_table(tables.company_rejects, columns=["company_id"])["company_id"]
         can_be = pc.invert(pc.is_in(matches["company_id"], rejected.combine_chunks()))
         told = matches.select(list(TOLD_BY)).filter(can_be).to_pandas()
-        again = match_siblings(pq.read_table(tables.companies).filter(can_be), told, index, params)
+        companies = pq.read_table(tables.companies).filter(can_be)
+        again = match_siblings(companies, told, index, params, threads=threads)
         again.index = np.flatnonzero(can_be.to_numpy())[again.index]
         if len(again):
             both = pa.concat_tables([matches, COMPANY_MATCHES.arrow(again)])

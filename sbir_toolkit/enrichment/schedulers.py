@@ -79,6 +79,11 @@ def worker_count(compute: Compute) -> int:
     return usable_cores() if compute.scheduler in _LOCAL else count_threads(compute)
 
 
+def thread_count(compute: Compute) -> int:
+    """How many threads work at once in this process itself, whoever computes the chunks."""
+    return min(compute.workers or usable_cores(), usable_cores())
+
+
 @contextmanager
 def open_pool(compute: Compute, limits: Limits, reads: list[Path], writes: Path) -> Iterator[Pool]:
     """Open the pool that the parameters name, and close it when the block ends.

@@ -115,8 +115,8 @@ def _read_file(recipients: Path) -> Iterator[pa.Table]:
                 )
             )
         # The blocks are worked on in threads already; threads within each would only cost more.
-        for batch in file.iter_batches(batch_size=BLOCK, columns=COLUMNS, use_threads=False):
-            yield pa.Table.from_batches([batch])
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, columns=COLUMNS, use_threads=False)
 
 
 def _cut_blocks(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -15,34 +15,39 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sbir_toolkit.matching.columns import Columns, column_reader
 from sbir_toolkit.matching.decide import same_firm
 from sbir_toolkit.matching.index import RecipientIndex, duns_numbers
-from sbir_toolkit.matching.ordering import sort_keys
+from sbir_toolkit.matching.ordering import sort_in_parts
 from sbir_toolkit.matching.texts import Flags, Hashes, expand, hash_strings
 
 _BATCH_ROWS = 262_144
+# What one number takes while its part is sorted and written, rounded up.
+_BYTES_PER_NUMBER = 60
 
 
-def lay_out_contracts(contracts: Path | None, folder: Path) -> None:
+def lay_out_contracts(contracts: Path | None, folder: Path, scratch: Path, room: int) -> None:
     """Write the arrays `contract_*` of an index that has its identifiers already.
 
     Parameters
     ----------
     contracts : pathlib.Path or None
         Parquet of the contract `recipient_contracts`; None: there are none.
-    folder : pathlib.Path
-        The index's folder.
+    folder, scratch : pathlib.Path
+        The index's folder, and where the numbers may be kept until all are there.
+    room : int
+        How much memory may be used, in bytes, about.
     """
-    keys, rows = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
-    is_sbir = np.zeros(0, bool)
-    if contracts is not None:
-        found = [_find_rows(batch, folder) for batch in _read(contracts)]
-        if found:
-            keys, rows, is_sbir = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order, in_order = sort_keys(keys)
-    np.save(folder / "contract_key.npy", in_order)
-    np.save(folder / "contract_rows.npy", rows[order])
-    np.save(folder / "contract_sbir.npy", is_sbir[order])
+    with Columns(scratch / "contracts") as unsorted:
+        unsorted.add(key=np.zeros(0, np.uint64), row=np.zeros(0, np.uint32), is_sbir=np.zeros(0, bool))
+        for batch in _read(contracts) if contracts else ():
+            keys, rows, is_sbir = _find_rows(batch, folder)
+            unsorted.add(key=keys, row=rows, is_sbir=is_sbir)
+    read = column_reader(scratch / "contracts")
+    with Columns(folder) as out:
+        for part in sort_in_parts(read("key"), room // _BYTES_PER_NUMBER):
+            at = part.positions
+            out.add(contract_key=part.keys, contract_rows=read("row")[at], contract_sbir=read("is_sbir")[at])
 
 
 def tell_contracts(index: RecipientIndex, keys: pa.Array) -> Flags:

@@ -184,7 +184,9 @@ def compare_names(
         len(left),
     )
     same_words = ~same & (ours_bag == theirs_bag) & (ours_bag != 0)
-    truncated = starts & ~same & ~same_words & (cut >= _CUT_AT[0]) & (cut <= _CUT_AT[1])
+    # FUND III isn't FUND II cut off.
+    truncated = starts & ~same & ~same_words & (words["number_conflict"] == 0)
+    truncated &= (cut >= _CUT_AT[0]) & (cut <= _CUT_AT[1])
     edits = cpdist(ours_pairs, theirs_pairs, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8, workers=-1)
     is_near = ((edits == 1) & (shorter >= 5)) | ((edits == 2) & (shorter >= 9))
     has_numbers = (words["number_missing"] + words["number_conflict"]) > 0

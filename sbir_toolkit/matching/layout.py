@@ -100,7 +100,7 @@ def build_index(
                 lay_out_words(temporary, scratch, params.max_word_postings, room // 2)
                 beside.result()
             with phase("index_contracts"):
-                lay_out_contracts(contracts, temporary)
+                lay_out_contracts(contracts, temporary, scratch, room)
         shutil.rmtree(scratch)
         write_json(
             temporary / "index.json",

@@ -36,13 +36,12 @@ def find_recipients(index: RecipientIndex, by: Named, values: Sequence[str]) -> 
         Value to the recipient's row, the first one where several share it; those that nobody has are missing.
     """
     wanted = pa.array(sorted(set(values)), pa.string())
-    found: dict[str, int] = {}
-    first = 0
-    for chunk in index.tables["recipients"].column(by).chunks if len(wanted) else ():
-        for at in np.flatnonzero(pc.is_in(chunk, value_set=wanted).to_numpy(zero_copy_only=False)).tolist():
-            found.setdefault(chunk[at].as_py(), first + at)
-        first += len(chunk)
-    return found
+    # All at once: for each piece of the column what is wanted would be hashed anew.
+    which = pc.index_in(index.tables["recipients"].column(by), value_set=wanted)
+    rows = np.flatnonzero(which.is_valid())[::-1]
+    first = np.full(len(wanted), -1)
+    first[which.take(pa.array(rows)).to_numpy()] = rows
+    return {value: row for value, row in zip(wanted.to_pylist(), first.tolist(), strict=True) if row >= 0}
 
 
 def name_keys(names: pa.Array) -> Hashes:

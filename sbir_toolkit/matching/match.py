@@ -11,6 +11,7 @@ added afterwards (`match_siblings`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,8 @@ from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.model import Matrix, best_of_each, compete, make_terms, sum_groups, weigh
 from sbir_toolkit.matching.names import read_names
 from sbir_toolkit.matching.places import LEVELS, read_places
-from sbir_toolkit.matching.siblings import NOBODY, Recognised, Siblings
+from sbir_toolkit.matching.recognised import Recognised
+from sbir_toolkit.matching.siblings import NOBODY, Siblings
 from sbir_toolkit.matching.texts import Flags, Floats, Ints
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
@@ -75,7 +77,7 @@ def match_companies(
 
 
 def match_siblings(
-    companies: pa.Table, matches: pd.DataFrame, index: RecipientIndex, params: Matching
+    companies: pa.Table, matches: pd.DataFrame, index: RecipientIndex, params: Matching, *, threads: int = 1
 ) -> pd.DataFrame:
     """Match anew the companies of whom others of their name say something else than was found.
 
@@ -84,9 +86,11 @@ def match_siblings(
     companies : pyarrow.Table of shape (n, 10)
         The contract `companies`: all of them, in any order.
     matches : pandas.DataFrame of shape (n, k)
-        What `match_companies` gave them; of its columns those in `siblings.TOLD_BY` are enough.
+        What `match_companies` gave them; of its columns those in `recognised.TOLD_BY` are enough.
     index : RecipientIndex
     params : Matching
+    threads : int
+        How many to match with; the result doesn't depend on it.
 
     Returns
     -------
@@ -95,10 +99,15 @@ def match_siblings(
     """
     recognised = Recognised.among(companies, matches, index)
     open_ = recognised.open_companies(matches)
-    chosen = companies.take(pa.array(open_))
-    siblings = recognised.siblings_of(chosen, index)
-    found = match_companies(chosen.to_pandas(), index, params, siblings=siblings)
-    return found.set_axis(open_)
+
+    def match_told(some: Ints) -> pd.DataFrame:
+        chosen = companies.take(pa.array(some))
+        siblings = recognised.siblings_of(chosen, index)
+        return match_companies(chosen.to_pandas(), index, params, siblings=siblings)
+
+    parts = np.array_split(open_, max(threads, -(-len(open_) // _BLOCK)))
+    with ThreadPoolExecutor(threads) as pool:
+        return pd.concat(pool.map(match_told, parts)).set_axis(open_)
 
 
 @dataclass(frozen=True)
@@ -237,9 +246,12 @@ def _match_block(
 def _ceilings(pairs: Candidates, measures: dict[str, Floats], params: Matching) -> Floats:
     """Say how sure a pair can be at most, where what is known leaves a doubt that no score takes away."""
     # Without a place nothing tells a firm from a namesake, however rare the name.
-    unplaced = np.where(pairs.level == _UNPLACED, params.max_unplaced_probability, 1.0)
-    # A firm in the same building under quite another name, or initials, may be renamed, or a neighbour.
-    has_other_name = measures["covered"] < _OTHER_NAME
+    is_unplaced = pairs.level == _UNPLACED
+    unplaced = np.where(is_unplaced, params.max_unplaced_probability, 1.0)
+    # A firm in the same building under quite another name, or initials, may be renamed, or a neighbour. And
+    # one of nearly that name, who knows where, may be its subsidiary, its fund or its campus.
+    is_spelled = (measures["same_name"] + measures["same_words"] + measures["truncated"]) > 0
+    has_other_name = (measures["covered"] < _OTHER_NAME) | (is_unplaced & ~is_spelled)
     return np.minimum(unplaced, np.where(has_other_name, params.max_renamed_probability, 1.0))
 
 

@@ -100,7 +100,7 @@ class Matching(Section):
         0.85,
         ge=0,
         le=1,
-        description="A match by address alone, under another name, is never surer than this.",
+        description="A match under another name, by address alone or with a place unknown, is never surer.",
     )
     max_candidates: int = Field(20, ge=1, description="Candidates scored for each company.")
     min_word_overlap: Share = Field(

@@ -63,13 +63,17 @@ def format_share(value: float | None) -> str:
 def format_shares(*shares: float | None) -> list[str]:
     """Write shares that belong together, such as one and its interval, with as many digits each.
 
+    They have the digits that tell them apart, and more only where one would be rounded to nothing or to all.
+
     Examples
     --------
     >>> format_shares(0.9991, 0.997, 1.0)
     ['99.91 %', '99.70 %', '100 %']
+    >>> format_shares(0.999481, 0.997068, 0.999908)
+    ['99.95 %', '99.71 %', '99.99 %']
     """
     known = [share for share in shares if share is not None and not math.isnan(share)]
-    digits = max((_digits(share) for share in known), default=0)
+    digits = _digits_together(known)
     return [
         DASH if share is None or math.isnan(share) else f"{_percent(share, digits)} %" for share in shares
     ]
@@ -249,6 +253,20 @@ def _digits(share: float) -> int:
     digits = max(1, min(6, 1 - math.floor(math.log10(distance))))
     written = f"{percent:.{digits}f}"
     return max(1, digits - (len(written) - len(written.rstrip("0"))))
+
+
+def _digits_together(shares: list[float]) -> int:
+    spread = 100 * (max(shares) - min(shares)) if shares else 0.0
+    if spread == 0:
+        return max((_digits(share) for share in shares), default=0)
+    digits = max(1, min(6, 1 - math.floor(math.log10(spread))))
+    while digits < 6 and any(_rounds_away(share, digits) for share in shares):
+        digits += 1
+    return digits
+
+
+def _rounds_away(share: float, digits: int) -> bool:
+    return share not in {0, 1} and float(f"{100 * share:.{digits}f}") in {0, 100}
 
 
 def _percent(share: float, digits: int) -> str:

@@ -100,10 +100,7 @@ class _CopyText(Dialect):
     r"""A tab between fields, escapes with a backslash, `\N` for null, `\.` at the end."""
 
     def __init__(self, fields: int) -> None:
-        super().__init__("\t", fields, ("\\N",))
-
-    def is_regular(self, data: bytes) -> bool:
-        return not data.startswith(_END) and b"\n" + _END not in data and super().is_regular(data)
+        super().__init__("\t", fields, (_END,), ("\\N",))
 
     def is_end(self, line: bytes) -> bool:
         return line == _END

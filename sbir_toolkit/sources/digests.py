@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 _SEPARATOR = "\x1f"
 _HEX_DIGITS = 16
+_UUID_BYTES, _UUID_HYPHENS = 16, (8, 12, 16, 20)
 _FIRST_SLOTS, _MOST_SLOTS = 1 << 18, 1 << 26
 _SLOTS_PER_DIGEST = 8
 _RANGES = 16
@@ -106,7 +107,7 @@ def derive_recipient_ids(uei: pa.Array, duns: pa.Array, names: pa.Array) -> pa.A
         pc.binary_join_element_wise("DUNS", duns, "-"),
         pc.binary_join_element_wise("NAME", pc.utf8_upper(names), "-"),
     )
-    return pa.array([_uuid(key) for key in keys.to_pylist()], pa.string())
+    return _spell_uuids([_md5(key) for key in keys.cast(pa.binary()).to_pylist()])
 
 
 class Seen:
@@ -197,6 +198,14 @@ def _cut(ordered: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
     return [ordered[low:high] for low, high in itertools.pairwise(bounds)]
 
 
-def _uuid(key: str) -> str:
-    digits = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def _spell_uuids(digests: list[bytes]) -> pa.Array:
+    """Write digests of 16 bytes as 32 hexadecimal digits with four hyphens among them."""
+    digits = np.frombuffer(b"".join(digests).hex().encode(), np.uint8).reshape(-1, 2 * _UUID_BYTES)
+    texts = np.insert(digits, _UUID_HYPHENS, ord("-"), axis=1)
+    offsets = np.arange(len(digests) + 1, dtype=np.int32) * texts.shape[1]
+    buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(texts.tobytes())]
+    return pa.Array.from_buffers(pa.string(), len(digests), buffers)
+
+
+def _md5(key: bytes) -> bytes:
+    return hashlib.md5(key, usedforsecurity=False).digest()

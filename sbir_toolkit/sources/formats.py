@@ -287,7 +287,7 @@ def _refuse_missing(header: Sequence[str], form: Format, positions: dict[str, in
     if not missing:
         return
     wanted = ", ".join(form.aliases[column][0] for column in form.required)
-    got = ", ".join(header) if len(header) > 1 else repr(header[0])
+    got = ", ".join(header) if len(header) > 1 else repr("".join(header))
     raise InputError(
         explain(
             f"this is no file of {form.name}: it has no column for {', '.join(missing)}",

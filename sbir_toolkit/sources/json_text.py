@@ -26,7 +26,7 @@ from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.sources.batches import BLOCK_BYTES_PER_MB, Batch, Fault
 from sbir_toolkit.sources.files import ByteStream
-from sbir_toolkit.sources.formats import Format, find_columns
+from sbir_toolkit.sources.formats import Format, Layout, find_columns
 from sbir_toolkit.sources.json_blocks import BlockReader, Objects
 from sbir_toolkit.sources.records import RECORD_BYTES, decode_loosely
 
@@ -79,26 +79,26 @@ def read_json_records(
     for record in reader.records():
         if isinstance(record, _Block):
             if records or reader.faults:
-                yield _batch(records, list(keys), form, reader)
+                yield _batch(records, _layout(keys, form, where), reader)
                 records = []
             keys.update(dict.fromkeys(record.table.column_names))
-            yield _block_batch(record, list(keys), form)
+            yield _block_batch(record, _layout(keys, form, where))
             continue
         if isinstance(record, _Record):
-            if not keys:
+            if not keys and record.values:
                 find_columns(list(record.values), form, where)
             keys.update(dict.fromkeys(record.values))
             records.append(record)
         if len(records) + len(reader.faults) >= limits.read_rows:
-            yield _batch(records, list(keys), form, reader)
+            yield _batch(records, _layout(keys, form, where), reader)
             records = []
     if records or reader.faults:
-        yield _batch(records, list(keys), form, reader)
+        yield _batch(records, _layout(keys, form, where), reader)
 
 
 @dataclass(frozen=True)
 class _Record:
-    values: dict[str, object]
+    values: dict[str, str | None]
     raw: str
     row: int
     line: int
@@ -139,7 +139,6 @@ class _Reader:
         self._line = 1
         self._is_all = False
         self.faults: list[Fault] = []
-        self.repaired: Counter[str] = Counter()
 
     def records(self) -> Iterator[_Record | _Block | None]:
         """Give the objects, many at once where that can be; None for each that was set aside."""
@@ -187,6 +186,7 @@ class _Reader:
         while True:
             try:
                 value, stop = self._scan(self._text, self._at)
+                values = _flatten(value) if isinstance(value, dict) else None
             except (ValueError, RecursionError):
                 if not self._is_all and len(self._text) - self._at <= RECORD_BYTES:
                     self._more()
@@ -200,11 +200,11 @@ class _Reader:
                 self._more()  # a number or a word may go on
                 continue
             break
-        if not isinstance(value, dict):
+        if values is None:
             self._set_aside(stop, NO_OBJECT)
             return None
         self._row += 1
-        record = _Record(_with_plain_keys(value), self._text[self._at : stop], self._row, self._line)
+        record = _Record(values, self._text[self._at : stop], self._row, self._line)
         self._drop(stop)
         return record
 
@@ -245,9 +245,13 @@ class _Reader:
         self._at = stop
 
 
-def _batch(records: list[_Record], keys: list[str], form: Format, reader: _Reader) -> Batch:
-    layout = find_columns(keys, form, "") if keys else find_columns(list(form.aliases), form, "")
-    repaired: Counter[str] = Counter(reader.repaired)
+def _layout(keys: dict[str, None], form: Format, where: object) -> Layout:
+    """Say where the columns are among all keys so far; until there is one all are taken to be blank."""
+    return find_columns(list(keys or form.aliases), form, where)
+
+
+def _batch(records: list[_Record], layout: Layout, reader: _Reader) -> Batch:
+    repaired: Counter[str] = Counter()
     columns = {
         str(at): _column([record.values.get(key) for record in records], repaired)
         for at, key in enumerate(layout.header)
@@ -259,8 +263,7 @@ def _batch(records: list[_Record], keys: list[str], form: Format, reader: _Reade
     return Batch(pa.table(columns), layout, rows, lines, lambda index: _plain(raws[index]), faults, +repaired)
 
 
-def _block_batch(block: _Block, keys: list[str], form: Format) -> Batch:
-    layout = find_columns(keys, form, "")
+def _block_batch(block: _Block, layout: Layout) -> Batch:
     nothing = pa.nulls(len(block.rows), pa.string())
     known = set(block.table.column_names)
     columns = {
@@ -270,32 +273,31 @@ def _block_batch(block: _Block, keys: list[str], form: Format) -> Batch:
     return Batch(pa.table(columns), layout, block.rows, block.lines, block.raw, (), Counter())
 
 
-def _column(values: list[object], repaired: Counter[str]) -> pa.Array:
-    """Give a column as text; only what isn't all clean text is looked at value by value."""
+def _column(values: list[str | None], repaired: Counter[str]) -> pa.Array:
+    """Give a column as text; only where not all is clean text it is looked at value by value."""
     try:
         return pa.array(values, pa.string())
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-        return pa.array([_as_text(value, repaired) for value in values], pa.string())
+    except UnicodeEncodeError:
+        mended = [value and _plain(value) for value in values]
+        repaired["not_utf8"] += sum(new != old for new, old in zip(mended, values, strict=True))
+        return pa.array(mended, pa.string())
 
 
-def _as_text(value: object, repaired: Counter[str]) -> str:
-    if isinstance(value, str):
-        if value.isascii():
-            return value
-        plain = _plain(value)
-        repaired["not_utf8"] += plain != value
-        return plain
-    if value is None:
-        return ""
+def _flatten(record: dict[str, object]) -> dict[str, str | None]:
+    """Give each value as text, under a key that can be stored."""
+    values = {
+        key: value if value is None or isinstance(value, str) else _as_text(value)
+        for key, value in record.items()
+    }
+    return values if "".join(values).isascii() else {_plain(key): value for key, value in values.items()}
+
+
+def _as_text(value: object) -> str:
     if isinstance(value, list):
-        return "|".join(_as_text(item, repaired) for item in value)
+        return "|".join(map(_as_text, value))
+    if value is None or isinstance(value, str):
+        return value or ""
     return json.dumps(value)
-
-
-def _with_plain_keys(values: dict[str, object]) -> dict[str, object]:
-    if "".join(values).isascii():
-        return values
-    return {_plain(key): value for key, value in values.items()}
 
 
 def _plain(text: str) -> str:

@@ -45,17 +45,34 @@ class Dialect(abc.ABC):
         The byte between fields.
     fields
         How many a line has.
+    marks
+        How lines begin that are about the file.
     nulls
         What stands for null.
     """
 
-    def __init__(self, separator: str, fields: int, nulls: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, separator: str, fields: int, marks: tuple[bytes, ...], nulls: tuple[str, ...] = ()
+    ) -> None:
         self.separator = separator
         self.fields = fields
+        self.marks = marks
         self.nulls = nulls
 
+    def set_apart(self, data: bytes) -> list[bytes]:
+        """Cut whole lines in pieces, so that none about the file stands among records that could be regular.
+
+        The first line is apart if it is about the file, and so is what stands from the next such line on.
+        """
+        head = data.find(b"\n") + 1 if data.startswith(self.marks) else 0
+        found = [data.find(b"\n" + mark, max(head - 1, 0)) for mark in self.marks]
+        tail = min((at + 1 for at in found if at >= 0), default=len(data))
+        return [piece for piece in (data[:head], data[head:tail], data[tail:]) if piece]
+
     def is_regular(self, data: bytes) -> bool:
-        """Tell whether each line of a block is a record of its own with nothing to be mended in its text."""
+        """Tell whether each line of a piece is a record of its own with nothing to be mended in its text."""
+        if data.startswith(self.marks):
+            return False
         has_odd = b"\0" in data or b"\r" in data or b"\n\n" in data or data.startswith(b"\n")
         return not has_odd and not _may_have_long_line(data) and _is_utf8(data)
 
@@ -167,12 +184,16 @@ class LineReader:
                 data += b"\n"
             size = data.rfind(b"\n") + 1
             rest = data[size:]
-            if size and (self.is_ended or not self._dialect.is_regular(data[:size])):
-                lines, unended = self._walk(data[:size], is_all=is_last)
-                rest = unended + rest
-                yield lines
-            elif size:
-                yield self._number(data[:size])
+            unended = b""
+            pieces = self._dialect.set_apart(data[:size])
+            for at, piece in enumerate(pieces, start=1):
+                if unended or self.is_ended or not self._dialect.is_regular(piece):
+                    is_all = is_last and at == len(pieces)
+                    lines, unended = self._walk(unended + piece, is_all=is_all)
+                    yield lines
+                else:
+                    yield self._number(piece)
+            rest = unended + rest
             tail = rest[rest.rfind(b"\n") + 1 :]
             if len(tail) > RECORD_BYTES:
                 if len(tail) < len(rest):

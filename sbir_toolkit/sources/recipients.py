@@ -39,6 +39,12 @@ _NOBODY = (
 )
 _NAICS = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
 _BUSINESS_TYPE = re.compile(r"(?<![A-Za-z0-9])[A-Z0-9]{2}(?![A-Za-z0-9])")
+# How arrays look whose items are all bare, or all quoted without escapes; how many characters are around the
+# items, and what is between them.
+_PLAIN_ARRAYS = (
+    (r'^\{[^{}",\\]+(?:,[^{}",\\]+)*\}$', 1, ","),
+    (r'^\{"[^"\\]+"(?:,"[^"\\]+")*\}$', 2, '","'),
+)
 _ARRAY_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
 
 _SOURCE = params.Source()
@@ -199,8 +205,16 @@ def _join_names(texts: pa.Array) -> pa.Array:
     is_array = pc.fill_null(pc.match_substring_regex(texts, r"^\{.*\}$"), False)
     if not pc.any(is_array).as_py():
         return texts
-    joined = pa.array([_join_array(text) for text in texts.filter(is_array).to_pylist()], pa.string())
-    return pc.replace_with_mask(texts, is_array, joined)
+    arrays = texts.filter(is_array)
+    has_null = pc.match_substring(arrays, "NULL")
+    is_odd, joined = pa.array([True] * len(arrays)), arrays
+    for form, edge, between in _PLAIN_ARRAYS:  # nearly all; they needn't be looked at one by one
+        is_plain = pc.and_not(pc.match_substring_regex(arrays, form), has_null)
+        inside = pc.utf8_slice_codeunits(arrays, edge, -edge)
+        joined = pc.if_else(is_plain, pc.replace_substring(inside, between, "|"), joined)
+        is_odd = pc.and_not(is_odd, is_plain)
+    odd = pa.array([_join_array(text) for text in arrays.filter(is_odd).to_pylist()], pa.string())
+    return pc.replace_with_mask(texts, is_array, pc.replace_with_mask(joined, is_odd, odd))
 
 
 def _find_codes(code: re.Pattern[str], text: str) -> str | None:

@@ -317,7 +317,10 @@ def decode_loosely(text: bytes) -> str:
     >>> decode_loosely(b"Caf\xe9 \xc3\xa9")
     'Café é'
     """
-    return text.decode("utf-8", "surrogateescape").translate(_CP1252)
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("utf-8", "surrogateescape").translate(_CP1252)
 
 
 def count_fields(block: Block) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ from sbir_toolkit.sources.lines import Dialect, LineReader, Lines, block_bytes, 
 
 _FIELDS = 142
 _END = b"|!end"
+_NOTES = (b"BOF ", b"EOF ")
 _NOTE = re.compile(rb"(BOF|EOF) (\w+) (?:(V\d) )?\d{8} (\d{8}) (\d{7}) \d{7}")
 _WRAPPED = re.compile(rb"\|\x00([^\x00]*)\x00(?=\|)")
 _PLACES = {  # from 0
@@ -117,7 +118,7 @@ class _Extract(Dialect):
     """A bar between fields, `!end` as the last one; the first and the last line are about the file."""
 
     def __init__(self, where: object) -> None:
-        super().__init__("|", _FIELDS)
+        super().__init__("|", _FIELDS, _NOTES)
         self._where = where
         self.declared: int | None = None
 
@@ -125,10 +126,10 @@ class _Extract(Dialect):
         return data.count(_END + b"\n") == data.count(b"\n") and super().is_regular(data)
 
     def is_end(self, line: bytes) -> bool:
-        return line.startswith(b"EOF ") and self._read_note(line)
+        return line.startswith(_NOTES[1]) and self._read_note(line)
 
     def is_note(self, line: bytes) -> bool:
-        return line.startswith(b"BOF ") and self._read_note(line)
+        return line.startswith(_NOTES[0]) and self._read_note(line)
 
     def is_whole(self, line: bytes) -> bool:
         return line.endswith(_END)

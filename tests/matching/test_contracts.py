@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from sbir_toolkit.matching import RecipientIndex, build_index, explain_match, match_companies
+from sbir_toolkit.matching import RecipientIndex, build_index, explain_match, layout, match_companies
 from sbir_toolkit.matching.contracts import tell_contracts
 from sbir_toolkit.matching.exclusions import match_excluding
 from sbir_toolkit.params import Matching
@@ -80,6 +81,20 @@ def test_only_numbers_of_one_known_firm_tell(index: RecipientIndex) -> None:
     numbers = pa.array(["W56KGU18C0009", "HR001118C0001", "68HERC20C0001", "NOTHERE18C0001", None])
     assert tell_contracts(index, numbers).tolist() == [True, False, False, False, False]
     assert tell_contracts(index, numbers.slice(0, 0)).tolist() == []
+
+
+def test_the_memory_allowed_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sorted whole or in parts of a few numbers each, contracts give the same bytes."""
+    recipients = RECIPIENTS.arrow(make_frame(RECIPIENTS, RECIPIENTS_KNOWN))
+    many = [(f"FA8650{at * 7 % 500:03}C{at % 100:04}", NANOHMICS, None, at % 3 > 0) for at in range(500)]
+    held = RECIPIENT_CONTRACTS.arrow(pd.DataFrame([*HELD, *many], columns=RECIPIENT_CONTRACTS.names))
+    write_parquet(tmp_path / "contracts.parquet", held)
+    whole = build_index([recipients], tmp_path / "whole", Matching(), tmp_path / "contracts.parquet")
+    monkeypatch.setattr(layout, "MEMORY_SHARE", 1e-6)
+    parts = build_index([recipients], tmp_path / "parts", Matching(), tmp_path / "contracts.parquet")
+    assert len(whole["contract_key"]) == len(many) + len(HELD) - 1
+    for name in ("contract_key", "contract_rows", "contract_sbir"):
+        assert np.array_equal(whole[name], parts[name])
 
 
 def test_an_excluded_firm_takes_its_contracts_along(index: RecipientIndex) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from sbir_toolkit.matching import explain_match, match_companies
 from sbir_toolkit.matching.match import match_siblings
 from sbir_toolkit.matching.places import LEVELS
-from sbir_toolkit.matching.siblings import Recognised, Word
+from sbir_toolkit.matching.recognised import Recognised
+from sbir_toolkit.matching.siblings import Word
 from sbir_toolkit.params import Matching
 from sbir_toolkit.tables import COMPANIES
 from tests.matching.background import make_background
@@ -118,6 +121,43 @@ def test_a_firm_of_many_places_may_be_far_from_its_recipient(make_index: Make) -
     lonely = found.set_index("company_id").loc["lone"]
     assert json.loads(lonely["evidence"])["places of the name"] < -0.5
     assert lonely["match_probability"] < alone["match_probability"].iloc[-1]
+
+
+def test_a_firm_of_whose_companies_none_is_recognised_is_rather_nobody(make_index: Make) -> None:
+    """Where recipients are recognised at one of their places, a name of two that is at none loses."""
+    places = (OLD, {"city": "Reno", "state": "NV"})
+    companies, rows = [], []
+    for at in range(60):
+        is_recipient = at % 2 == 0
+        duns = f"{at + 300_000_000}" if is_recipient else None
+        if is_recipient:
+            rows.append({"recipient_name": f"KESTREL{at:02d} OPTICS", "duns": duns, **HOME})
+        firm = {"company": f"Kestrel{at:02d} Optics"}
+        companies += [
+            firm | {"company_id": f"{at}-0", "duns": duns} | places[0],
+            firm | {"company_id": f"{at}-1"} | places[1],
+        ]
+    open_one = [
+        {"company": "Zenith Beam", "company_id": f"zenith-{nth}"} | place for nth, place in enumerate(places)
+    ]
+    recipient = {"recipient_id": "it", "recipient_name": "ZENITH BEAM", **HOME}
+    index = make_index([*make_background(100), *rows, recipient])
+    known = COMPANIES.arrow(make_companies(*companies, *open_one))
+    alone = match_companies(known.to_pandas(), index, Matching())
+    doubtful = alone.assign(match_probability=alone["match_probability"].clip(upper=0.95))
+    recognised = Recognised.among(known, doubtful, index)
+    rarity = 0
+    assert recognised.untold[rarity, 1] < -0.3
+    assert recognised.untold[rarity, 0] == 0
+    by_places = dataclasses.replace(recognised, untold=np.zeros_like(recognised.untold))
+    zenith = known.slice(known.num_rows - 2)
+    told, untold = (one.siblings_of(zenith, index).moves for one in (by_places, recognised))
+    assert np.allclose(untold - told, recognised.untold[rarity, 1])
+    again = match_siblings(known, doubtful, index, Matching()).set_index("company_id")
+    assert (
+        again.loc["zenith-0", "match_probability"]
+        < alone.set_index("company_id").loc["zenith-0", "match_probability"]
+    )
 
 
 def test_the_order_of_companies_does_not_matter(make_index: Make) -> None:

@@ -66,6 +66,11 @@ DRAWN: dict[str, tuple[Callable[[pd.DataFrame], Chart], pd.DataFrame, str]] = {
         frames.ACCURACY,
         "Precision 99.0 % (98.0 to 99.5), recall 95.0 % (94.0 to 96.0) where the identifier was hidden",
     ),
+    "accuracy_by_slice": (
+        charts.accuracy_by_slice,
+        frames.ACCURACY,
+        "Fewest are found where spelling changed: 80.0 % (70.0 to 88.0)",
+    ),
     "threshold_curves": (
         charts.threshold_curves,
         frames.THRESHOLDS,
@@ -127,6 +132,7 @@ MEASURES = {
     "match_rate_by_year": "value",
     "reliability_curve": "observed",
     "accuracy_intervals": "value",
+    "accuracy_by_slice": "value",
     "threshold_curves": "recall",
     "metric_trends": "value",
     "stage_timeline": "elapsed_s",

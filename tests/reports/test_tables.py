@@ -56,10 +56,10 @@ def test_a_share_and_its_interval_have_as_many_digits() -> None:
     """A share is written as in the charts, beside the ends of its interval or in one column with them."""
     row = {"estimate": ["recall"], "value": [0.9991], "low": [0.98], "high": [1.0]}
     html = show_table(pd.DataFrame(row)).html()
-    assert all(f'<td class="n">{text}</td>' in html for text in ("99.91 %", "98.00 %", "100 %"))
+    assert all(f'<td class="n">{text}</td>' in html for text in ("99.9 %", "98.0 %", "100 %"))
     joined = pd.DataFrame({"recall": [0.9991], "recall_low": [0.98], "recall_high": [1.0]})
     shown = show_table(joined).html()
-    assert '<td class="n">99.91 % (98.00 to 100)</td>' in shown
+    assert '<td class="n">99.9 % (98.0 to 100)</td>' in shown
     assert "recall low" not in shown
 
 

@@ -89,6 +89,28 @@ def test_what_cannot_be_read_is_set_aside(write_file: Write, tmp_path: Path) -> 
     assert rejects["raw"][0] == '{"firm": "B", "award_year'
 
 
+def test_empty_objects_say_nothing_about_the_file(write_file: Write, tmp_path: Path) -> None:
+    """Before the first object with keys, behind it, or alone: each is one reject."""
+    good = json.dumps(OLD)
+    for text, rows, rejected in (("{}\n" + good + "\n{}\n" + good, 2, 2), ("[{}, {}, {}]", 0, 3)):
+        loaded = load_awards(write_file(text, "awards.json"), tmp_path / "out", Limits(read_rows=1))
+        assert (loaded.rows, loaded.rejected) == (rows, {"blank company": rejected})
+    with pytest.raises(InputError, match="no file of SBIR awards"):
+        read_awards(write_file('{}\n{"code": 403}', "awards.json"))
+
+
+@pytest.mark.parametrize("depth", [20, 300, 600, 900, 1_000, 2_000])
+def test_what_is_nested_deeply_is_text_or_set_aside(write_file: Write, tmp_path: Path, depth: int) -> None:
+    """However deep, and whether of lists or of objects: the record behind it is read."""
+    text = json.dumps(OLD)
+    for opened, closed in (("[", "]"), ('{"a":', "}")):
+        nested = text[:-1] + ', "extra": ' + opened * depth + "1" + closed * depth + "}"
+        path = write_file(f"{text}\n{nested}\n{text}\n", "awards.json")
+        loaded = load_awards(path, tmp_path / "out", Limits())
+        rejected = loaded.rejected.get("the JSON object can't be read", 0)
+        assert (loaded.rows + rejected, rejected) == (3, int(rejected > 0))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

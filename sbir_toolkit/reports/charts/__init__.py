@@ -8,10 +8,10 @@ from sbir_toolkit.reports.charts.awards import (
     rejects_by_reason,
 )
 from sbir_toolkit.reports.charts.base import Chart
+from sbir_toolkit.reports.charts.estimates import accuracy_by_slice, accuracy_intervals
 from sbir_toolkit.reports.charts.functions import function_times
 from sbir_toolkit.reports.charts.gates import gate_values, match_rate_by, metric_trends
 from sbir_toolkit.reports.charts.matches import (
-    accuracy_intervals,
     decisions_by_tier,
     probability_histogram,
     reliability_curve,
@@ -20,6 +20,7 @@ from sbir_toolkit.reports.charts.stages import recommendations_bar, stage_memory
 
 __all__ = [
     "Chart",
+    "accuracy_by_slice",
     "accuracy_intervals",
     "award_years",
     "decisions_by_tier",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from sbir_toolkit.reports.charts.base import (
@@ -15,7 +12,6 @@ from sbir_toolkit.reports.charts.base import (
     GREY,
     INK,
     LIGHT_BLUE,
-    MUTED,
     Chart,
     count_axis,
     finish,
@@ -25,13 +21,11 @@ from sbir_toolkit.reports.charts.base import (
     legend_above,
     new_figure,
     nothing,
-    readable,
     rows_of,
     share_axis,
-    write_at_edge,
     write_beside,
 )
-from sbir_toolkit.reports.units import format_count, format_interval, format_probability, format_share
+from sbir_toolkit.reports.units import format_count, format_probability, format_share
 from sbir_toolkit.tables import DECISIONS, TIERS
 
 _TIER_NAMES = {
@@ -45,7 +39,6 @@ _TIER_NAMES = {
     "none": "no recipient",
 }
 _DECISION_NAMES = {"accept": "accepted", "review": "for review", "reject": "rejected"}
-_HEADLINES = {"hidden_identifier_precision": "precision", "hidden_identifier_recall": "recall"}
 _BINS = 40
 
 
@@ -257,78 +250,3 @@ def reliability_curve(
         n=f"{format_count(cases)} cases in {len(bins)} bins",
         source=source,
     )
-
-
-@house_style
-def accuracy_intervals(accuracy: pd.DataFrame, *, source: str = "table accuracy") -> Chart:
-    """Draw each accuracy estimate with its interval.
-
-    Parameters
-    ----------
-    accuracy : pandas.DataFrame
-        Of the contract ACCURACY.
-    source
-        Where the estimates come from, for the caption.
-
-    Returns
-    -------
-    Chart
-        One row per estimate and slice: a dot, its 95 % interval, and both in figures.
-    """
-    # The parts of an estimate stand below it, whatever order the table has them in.
-    places = {name: place for place, name in enumerate(accuracy["estimate"].unique())}
-    order = accuracy["estimate"].map(places).sort_values(kind="stable").index
-    known = accuracy.loc[order][accuracy.loc[order, "value"].notna()]
-    if known.empty:
-        return nothing("no accuracy estimates", source=source)
-    figure = new_figure(0.75 + 0.27 * len(known))
-    axes = figure.subplots()
-    names, previous = [], ""
-    for row, estimate in enumerate(rows_of(known)):
-        _draw_estimate(axes, row, estimate)
-        is_whole = estimate.slice == "all"
-        names.append(readable(estimate.estimate) if is_whole else str(estimate.slice).replace("=", ": "))
-        if is_whole and previous:
-            axes.axhline(row - 0.5, color=GREY, linewidth=0.6)
-        previous = estimate.estimate
-    label_rows(axes, names, width=42)
-    for label, name in zip(axes.get_yticklabels(), known["slice"], strict=True):
-        label.set_color(INK if name == "all" else MUTED)
-    axes.set_xlim(-0.02, 1.02)
-    axes.xaxis.set_major_formatter(share_axis())
-    axes.set_xlabel("estimate with 95 % interval")
-    grid(axes, "x")
-    chosen = known[known["slice"] == "all"] if known["slice"].eq("all").any() else known
-    return finish(
-        figure,
-        _accuracy_title(chosen),
-        "Estimates of how right the matching is, with 95 % intervals; grey rows are parts of the whole",
-        alt=f"{len(known)} estimates.",
-        n=f"{format_count(known['denominator'].max())} cases in the largest estimate",
-        source=source,
-    )
-
-
-def _accuracy_title(estimates: pd.DataFrame) -> str:
-    told = [
-        f"{_HEADLINES[row.estimate]} {format_interval(row.value, row.low, row.high)}"
-        for row in rows_of(estimates)
-        if row.estimate in _HEADLINES
-    ]
-    if told:
-        title = f"{', '.join(told)} where the identifier was hidden"
-    else:
-        first = estimates.iloc[0]
-        title = (
-            f"{readable(first['estimate'])} {format_interval(first['value'], first['low'], first['high'])}"
-        )
-    return title[0].upper() + title[1:]
-
-
-def _draw_estimate(axes: Axes, row: int, estimate: Any) -> None:
-    value, low, high = estimate.value, estimate.low, estimate.high
-    if pd.notna(low) and pd.notna(high):
-        axes.plot([low, high], [row, row], color=LIGHT_BLUE, linewidth=5, solid_capstyle="butt")
-    axes.plot([value], [row], "o", color=BLUE, markersize=5)
-    text = f"{format_interval(value, low, high)}, n = {format_count(estimate.denominator)}"
-    write_at_edge(axes, text, row)
