@@ -119,7 +119,7 @@ def phase(name: str, rows: int | None = None) -> Iterator[Span]:
 
 
 @contextlib.contextmanager
-def progress(name: str, total: int, unit: str) -> Iterator[Span]:
+def progress(name: str, total: int | None, unit: str) -> Iterator[Span]:
     """Let beats tell how far a piece of work is that isn't measured as a phase; set `done` on what is given.
 
     Parameters
@@ -127,7 +127,7 @@ def progress(name: str, total: int, unit: str) -> Iterator[Span]:
     name
         What is done, and with what.
     total
-        How far it will go, in `unit`: bytes, rows, ...
+        How far it will go, in `unit`: bytes, rows, ...; None where nobody knows.
     """
     span = Span(done=0, total=total, unit=unit)
     with _beating(name, span):
