@@ -18,10 +18,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from sbir_toolkit.errors import BusyError, explain
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -256,50 +252,3 @@ def digest_value(value: Any) -> str:
     """Digest a JSON value; the order of its keys doesn't matter."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-@contextlib.contextmanager
-def locked(path: Path, what: str, *, wait_s: float = 0.0) -> Iterator[None]:
-    """Own a lock file while the block runs.
-
-    The operating system frees the lock when its owner dies, so a stale one can't be left behind. The owner's
-    process id stands in a file beside it, for the message to whom it refuses.
-
-    Raises
-    ------
-    BusyError
-        When another process holds it for longer than `wait_s` seconds; the message names that process.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    owner = path.with_suffix(".owner")
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=wait_s)
-    except Timeout:
-        raise BusyError(
-            explain(
-                f"another process is working on {what}",
-                where=path,
-                got=f"process {owner.read_text().strip() if owner.exists() else 'unknown'}",
-                todo="wait for it to end; 'sbir-toolkit status' shows how far it is",
-            )
-        ) from None
-    try:
-        owner.write_text(f"{os.getpid()}\n")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
-
-
-def is_locked(path: Path) -> bool:
-    """Tell whether a living process holds the lock."""
-    if not path.exists():
-        return False
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False

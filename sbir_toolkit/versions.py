@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("params",),
     ("tables", "storage", "versions", "memory"),
     ("meter",),
+    ("locks",),
     ("sources",),
     ("matching",),
     ("enrichment",),

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import resource
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from sbir_toolkit import storage
-from sbir_toolkit.errors import BusyError
 
 
 def test_atomic_path_replaces_only_when_the_block_ends_well(tmp_path: Path) -> None:
@@ -45,31 +40,6 @@ def test_digest_depends_on_content_only(tmp_path: Path) -> None:
     a, b, c = (storage.digest_file(tmp_path / name) for name in "abc")
     assert a == b != c
     assert storage.digest_value({"p": 1, "q": [2]}) == storage.digest_value({"q": [2], "p": 1})
-
-
-def _hold(path: Path, ready: multiprocessing.synchronize.Event) -> None:
-    with storage.locked(path, "a thing"):
-        ready.set()
-        time.sleep(60)
-
-
-def test_lock_is_freed_by_death_and_names_its_owner(tmp_path: Path) -> None:
-    """A living owner keeps others out and is named; a killed one doesn't."""
-    path = tmp_path / "thing.lock"
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    owner = context.Process(target=_hold, args=(path, ready))
-    owner.start()
-    assert ready.wait(20)
-    assert storage.is_locked(path)
-    with pytest.raises(BusyError, match=str(owner.pid)), storage.locked(path, "a thing"):
-        pass
-    assert owner.pid is not None
-    os.kill(owner.pid, signal.SIGKILL)
-    owner.join()
-    assert not storage.is_locked(path)
-    with storage.locked(path, "a thing"):
-        assert storage.is_locked(path)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -34,14 +34,13 @@ from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.enrichment.schedulers import thread_count, worker_count
 from sbir_toolkit.enrichment.settle import settle_overrides
+from sbir_toolkit.locks import LONGEST_WAIT_S, locked
 from sbir_toolkit.matching import build_index, open_index
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Params
-from sbir_toolkit.storage import digest_file, digest_value, locked
+from sbir_toolkit.storage import digest_file, digest_value
 from sbir_toolkit.tables import ENRICHED_AWARDS, MATCHES
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
-
-_WAIT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def link_awards(
     depends_on = _depends_on(index, params)
     home = store / "matching" / digest_value(depends_on)[7:23]
     plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
-    with locked(home / "writer.lock", "these companies and recipients", wait_s=_WAIT_S):
+    with locked(home / "writer.lock", "the matching of these recipients", wait_s=LONGEST_WAIT_S):
         journal = Journal(home)
         before = journal.committed([chunk.key for chunk in plan.chunks])
         with phase("match", rows=companies):
@@ -280,7 +279,7 @@ def prepare_index(
         }
     )[7:23]
     folder = store / "index" / key
-    with locked(store / "index" / f"{key}.lock", "this recipient index", wait_s=_WAIT_S):
+    with locked(store / "index" / f"{key}.lock", "this recipient index", wait_s=LONGEST_WAIT_S):
         if not folder.exists():
             build_index(recipients, folder, params.matching, contracts, memory_mb=params.limits.memory_mb)
     open_index(folder)

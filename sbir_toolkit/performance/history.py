@@ -25,6 +25,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.locks import locked
 from sbir_toolkit.performance.schema import (
     ACCEPTED,
     ALERTS,
@@ -39,7 +40,6 @@ from sbir_toolkit.performance.schema import (
     describe_machine,
     upgrade,
 )
-from sbir_toolkit.storage import locked
 
 _WAIT_S = 60.0
 _SCHEMA_LOCK = 72_742  # any number, the same for all who open the history

@@ -23,15 +23,14 @@ from sbir_toolkit.enrichment.companies import collapse_awards
 from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
+from sbir_toolkit.locks import LONGEST_WAIT_S, locked
 from sbir_toolkit.matching import open_index
 from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.setup import digest_input
 from sbir_toolkit.reports.spreadsheets import ReviewFiles, write_review
 from sbir_toolkit.sources import Loaded, load_awards, stream_recipients
-from sbir_toolkit.storage import atomic_path, digest_value, locked, read_json, write_json
+from sbir_toolkit.storage import atomic_path, digest_value, read_json, write_json
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
-
-_WAIT_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def match_awards(
             for digest, source in zip(digests, (params.awards, params.recipients), strict=True)
         )
     work = store / "files" / digest_value([awards_key, recipients_key])[7:23]
-    with locked(work.with_suffix(".lock"), "these two files", wait_s=_WAIT_S):
+    with locked(work.with_suffix(".lock"), "the matching of these two files", wait_s=LONGEST_WAIT_S):
         # Reading keeps all cores busy, laying out an index doesn't: so the awards' turn comes after.
         is_read = threading.Event()
         with ThreadPoolExecutor(1) as beside:

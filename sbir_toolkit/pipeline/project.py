@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sbir_toolkit.errors import ParameterError, explain
+from sbir_toolkit.locks import LONGEST_WAIT_S, locked
 from sbir_toolkit.params import FILE_PARAMETERS, OPTIONAL_FILES, Params
-from sbir_toolkit.storage import locked
 from sbir_toolkit.versions import code_digest
 
 OUTPUTS_VARIABLE = "SBIR_OUTPUTS"
 OVERRIDES = "overrides"
 _MARK = Path("notebooks") / "pipeline.yml"
-_SYNTHESIS_WAIT_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -180,7 +179,7 @@ def make_synthetic_input(project: Project, params: Params) -> bool:
 
     folder = _synthetic_folder(project, params)
     done = folder / "done"
-    with locked(folder.with_suffix(".lock"), "the synthetic input", wait_s=_SYNTHESIS_WAIT_S):
+    with locked(folder.with_suffix(".lock"), "the synthetic input", wait_s=LONGEST_WAIT_S):
         if done.exists():
             return False
         with phase("synthesise", rows=params.synthetic.awards + params.synthetic.recipients):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from sbir_toolkit.locks import locked
 from sbir_toolkit.performance import (
     History,
     calibrate,
@@ -31,7 +32,7 @@ from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, RunState, chunks_of
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage
 from sbir_toolkit.reports.index_page import write_index
-from sbir_toolkit.storage import atomic_path, locked, read_json, read_lines
+from sbir_toolkit.storage import atomic_path, read_json, read_lines
 
 FIGURES = (
     "status",

@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from sbir_toolkit.errors import ParameterError, explain
+from sbir_toolkit.locks import is_locked, locked
 from sbir_toolkit.meter import usable_cores
 from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.storage import (
     digest_value,
-    is_locked,
-    locked,
     read_json,
     read_lines,
     write_json,

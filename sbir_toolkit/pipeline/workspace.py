@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sbir_toolkit.errors import GateError, InputError, ParameterError, explain
+from sbir_toolkit.locks import is_locked
 from sbir_toolkit.meter import EVENTS_VARIABLE, STAGE_VARIABLE
 from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.cell_progress import in_notebook, watch_cells
@@ -38,7 +39,6 @@ from sbir_toolkit.pipeline.run import RunFolder, chunks_of, list_runs, read_run,
 from sbir_toolkit.pipeline.setup import make_setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage, load_pipeline
 from sbir_toolkit.storage import (
-    is_locked,
     mark_table,
     read_json,
     read_lines,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -191,3 +193,33 @@ def test_unreadable_input_leaves_nothing_half_done(files: SyntheticFiles, tmp_pa
         with pytest.raises(ToolkitError):
             match_awards(awards, recipients, tmp_path / "out.parquet", Params(), tmp_path / "store")
     assert not (tmp_path / "out.parquet").exists()
+
+
+def test_two_matches_of_one_store_wait_for_each_other(files: SyntheticFiles, tmp_path: Path) -> None:
+    """The second says whom it waits for; when that one is killed it goes on from there: the same bytes."""
+    whole = tmp_path / "whole.parquet"
+    match_awards(files.awards, files.recipients, whole, Params(), tmp_path / "store")
+    outs = [tmp_path / f"{name}.parquet" for name in ("killed", "second", "third")]
+
+    def start(out: Path) -> subprocess.Popen[str]:
+        words = ["--outputs", tmp_path / "shared", "match", files.awards, files.recipients, "-o", out]
+        command = [sys.executable, "-m", "sbir_toolkit.cli", *map(str, words)]
+        return subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+
+    with start(outs[0]) as first:
+        notes = tmp_path / "shared" / "store" / "files"
+        while first.poll() is None and not list(notes.glob("*.owner")):
+            time.sleep(0.005)
+        first.send_signal(signal.SIGSTOP)  # it holds the lock for as long as the test needs it to
+        with start(outs[1]) as second, start(outs[2]) as third:
+            assert second.stderr is not None
+            said = second.stderr.readline()
+            first.kill()
+            (_, said_then), (_, said_third) = second.communicate(timeout=120), third.communicate(timeout=120)
+    assert said.startswith(f"waiting for the matching of these two files (process {first.pid} on ")
+    assert f"process {first.pid} on " in said_then + said_third
+    assert " died; going on from what it left" in said_then + said_third
+    assert second.returncode == third.returncode == 0
+    assert digest_file(outs[1]) == digest_file(outs[2]) == digest_file(whole)
