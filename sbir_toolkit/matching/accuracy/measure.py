@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 
+from sbir_toolkit.matching.accuracy.contracts import add_contracts
 from sbir_toolkit.matching.accuracy.decoys import invent_companies, move_companies, recipients_as_companies
 from sbir_toolkit.matching.accuracy.estimates import Estimates, add_hidden, add_precision_and_recall
 from sbir_toolkit.matching.accuracy.implied import add_implied
@@ -93,6 +94,7 @@ def measure_accuracy(
     with phase("accuracy_estimates"):
         estimates = Estimates(confidence)
         add_hidden(estimates, hidden)
+        add_contracts(estimates, sample, hidden, index, matching)
         wanted = pd.Index(by_name["company_id"]).get_indexer(companies["company_id"]) >= 0
         years = year_strata(companies.loc[wanted, "last_award_year"])
         older = pd.concat([hidden, trials["older"]], ignore_index=True)
