@@ -90,11 +90,14 @@ def plan(options: argparse.Namespace) -> int:
     from sbir_toolkit.pipeline.plan import make_plan
     from sbir_toolkit.pipeline.project import fetch_inputs, find_params_file, find_project
     from sbir_toolkit.pipeline.setup import make_setup
+    from sbir_toolkit.pipeline.start import find_twin, why_nothing
 
     project = find_project(options.outputs)
     params = load_params(find_params_file(project, options.params), options.set)
-    params = fetch_inputs(project, params, say=print)
-    print(make_plan(make_setup(project, params)))
+    setup = make_setup(project, fetch_inputs(project, params, say=print))
+    planned = make_plan(setup)
+    twin = find_twin(setup, planned)
+    print(planned if twin is None else why_nothing(twin, planned))
     return 0
 
 
@@ -162,7 +165,10 @@ def open_report(options: argparse.Namespace) -> int:
 
     page = open_run(find_project(options.outputs), options.run).path / "index.html"
     print(page)
-    return 0 if webbrowser.open(page.as_uri()) else 1
+    if not webbrowser.open(page.as_uri()):
+        print("there is no browser to be started from here: open this file in one", file=sys.stderr)
+        return 1
+    return 0
 
 
 def drill(options: argparse.Namespace) -> int:
@@ -171,7 +177,7 @@ def drill(options: argparse.Namespace) -> int:
     from sbir_toolkit.pipeline.project import find_project
 
     recovered = []
-    for outcome in run_drills(find_project(options.outputs), options.fault):
+    for outcome in run_drills(find_project(options.outputs), options.fault, say=_say):
         print(outcome, flush=True)
         recovered.append(outcome.is_recovered)
     print(f"{sum(recovered)} of {len(recovered)} recovered")
@@ -195,6 +201,10 @@ def _follow(display: Display, folder: RunFolder) -> None:
 
     events = Events(folder.events)
     display.describe = lambda: describe_doing(folder, events)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _tell(result: object) -> int:

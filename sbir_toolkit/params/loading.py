@@ -9,9 +9,10 @@ it was told.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,13 @@ def load_params(path: str | os.PathLike[str] | None = None, overrides: Iterable[
     """
     where = str(path) if path is not None else "the defaults"
     values = _read_file(Path(path), seen=()) if path is not None else {}
-    for override in overrides:
+    told = list(overrides)
+    for override in told:
         _apply(values, override)
     try:
         return Params.model_validate(values)
     except ValidationError as wrong:
-        raise ParameterError(_describe(wrong, where)) from None
+        raise ParameterError(_describe(wrong, where, told)) from None
 
 
 def _read_file(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -175,24 +177,38 @@ def _absolute(value: Any) -> Any:
     return str(Path(value).expanduser().absolute()) if is_path else value
 
 
-def _describe(wrong: ValidationError, where: str) -> str:
+def _describe(wrong: ValidationError, file: str, overrides: Sequence[str]) -> str:
     blocks = []
     for error in wrong.errors():
         key = ".".join(str(part) for part in error["loc"]) or "(whole)"
+        where = _whence(key, file, overrides)
         if error["type"] == "missing" and error["loc"][:2] == ("quality", "gates"):
             # A gate that isn't known is a new one, and a new one has to say what it measures.
             what = f"there is no gate '{error['loc'][2]}', and a new one needs a metric"
-            blocks.append(explain(what, where=where, expected=f"one of {', '.join(default_gates())}"))
+            todo = "see quality.gates in params/base.yml"
+            expected = f"one of {', '.join(default_gates())}"
+            blocks.append(explain(what, where=where, expected=expected, todo=todo))
             continue
         if error["type"] == "extra_forbidden":
             what, expected = f"there is no parameter '{key}'", _siblings(error["loc"])
         else:
-            what, expected = f"the parameter '{key}' is wrong", error["msg"]
+            what, expected = f"the parameter '{key}' is wrong", _in_our_words(error["msg"])
         got = json.dumps(error["input"], default=str) if error["type"] != "value_error" else None
-        blocks.append(
-            explain(what, where=f"{where}, key {key}", expected=expected, got=got, todo="see params/base.yml")
-        )
+        blocks.append(explain(what, where=where, expected=expected, got=got, todo="see params/base.yml"))
     return "\n".join(blocks)
+
+
+def _whence(key: str, file: str, overrides: Sequence[str]) -> str:
+    """Say whether a wrong parameter came from the command line or from the file."""
+    for override in reversed(overrides):
+        given = override.partition("=")[0]
+        if f"{given}.".startswith(f"{key}.") or f"{key}.".startswith(f"{given}."):
+            return f"-p {override}"
+    return f"{file}, key {key}"
+
+
+def _in_our_words(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input should be ")
 
 
 def _siblings(loc: tuple[int | str, ...]) -> str:
@@ -203,4 +219,7 @@ def _siblings(loc: tuple[int | str, ...]) -> str:
             return "a key of params/base.yml"
         model = inner.annotation
     names = getattr(model, "model_fields", {})
-    return "one of " + ", ".join(names) if names else "a key of params/base.yml"
+    if not names:
+        return "a key of params/base.yml"
+    near = difflib.get_close_matches(str(loc[-1]), list(names), 1)
+    return f"one of {', '.join(names)}{f' (most like it: {near[0]})' if near else ''}"

@@ -66,22 +66,21 @@ def profile_program(
     """
     if importlib.util.find_spec("scalene") is None:
         raise _refusal(program, "scalene isn't installed", "pip install scalene")
-    out.unlink(missing_ok=True)
     command = [sys.executable, "-m", "scalene", "run", "--outfile", str(out), "--no-stacks"]
     command += ["--profile-all", "--profile-only", f"{Path(__file__).parents[1]}{os.sep}"]
     command += [] if has_memory else ["--cpu-only"]
-    done = subprocess.run(
-        [*command, str(program), "---", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **env},
-        check=False,
-    )
-    if done.returncode or not out.exists():
-        said = (done.stderr + done.stdout).strip()[-1_500:] or f"exit code {done.returncode}, no profile"
-        todo = "leave --memory away" if has_memory else "take more of the input: it may have ended too soon"
-        raise _refusal(program, said, todo)
-    return read_functions(read_json(out))
+    command += [str(program), "---", *arguments]
+    # Scalene hooks the import of modules, and now and then one that is imported beside it is lost.
+    for _ in range(2):
+        out.unlink(missing_ok=True)
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, check=False)
+        if done.returncode == 0:
+            break
+    if done.returncode == 0 and out.exists():
+        return read_functions(read_json(out))
+    said = (done.stderr + done.stdout).strip()[-1_500:] or f"exit code {done.returncode}, no profile"
+    todo = "see what the program said" if done.returncode else "take more input: it may have ended too soon"
+    raise _refusal(program, said, "leave --memory away" if has_memory else todo)
 
 
 def read_functions(profile: Mapping[str, Any]) -> pd.DataFrame:

@@ -200,13 +200,20 @@ def accept_change(history: History, run_id: str, verdicts: StageVerdicts, regres
     """
     changes = verdicts.changes
     found = changes[changes["id"] == regression]
-    if found.empty or not why.strip():
+    if found.empty:
+        known = ", ".join(changes["id"])
         raise ParameterError(
             explain(
-                "this can't be accepted",
+                f"there is no change '{regression}' to accept",
                 where=f"run {run_id}",
-                expected=f"a reason, and one of: {', '.join(changes['id']) or 'nothing has changed'}",
-                got=f"{regression} because '{why}'",
+                expected=f"one of: {known}" if known else "a change; none was found in this run",
+                todo="see what changed with: sbir-toolkit history",
+            )
+        )
+    if not why.strip():
+        raise ParameterError(
+            explain(
+                f"'{regression}' can't be accepted without a reason", where=f"run {run_id}", todo="say why"
             )
         )
     runs = history.runs()

@@ -72,9 +72,15 @@ class Difference:
         return {kind: int(found.get(kind, 0)) for kind in KINDS}
 
     def __repr__(self) -> str:
-        lines = [f"{self.before} -> {self.after}: {self.awards:,} awards in both, {len(self.table):,} differ"]
+        counts = self.counts
+        alone = {kind: counts[kind] for kind in ("only before", "only now")}
+        lines = [
+            f"{self.before} -> {self.after}: {self.awards:,} awards in both, of which "
+            f"{len(self.table) - sum(alone.values()):,} differ; "
+            + ", ".join(f"{count:,} {kind}" for kind, count in alone.items())
+        ]
         lines.append(f"  changed in between: {'; '.join(self.changes) or 'nothing that is recorded'}")
-        for kind, count in self.counts.items():
+        for kind, count in counts.items():
             if count:
                 lines.append(f"{kind}: {count:,} ({KINDS[kind]})")
                 examples = self.table[self.table["kind"] == kind].head(_EXAMPLES)
@@ -114,7 +120,12 @@ def diff_runs(project: Project, before: RunFolder, after: RunFolder) -> Differen
     )
     kind = _kinds(both)
     changed = both[kind != ""].assign(kind=kind[kind != ""])
-    why = [_why(*pair) for pair in zip(changed["evidence_before"], changed["evidence_after"], strict=True)]
+    why = [
+        _why(*pair) if place == "both" else ""
+        for place, *pair in zip(
+            changed["in"], changed["evidence_before"], changed["evidence_after"], strict=True
+        )
+    ]
     table = pd.DataFrame(
         {
             "kind": changed["kind"],
@@ -222,4 +233,5 @@ def _write(row: Mapping[Any, Any]) -> str:
         recipient = "" if pd.isna(row[f"recipient_{name}"]) else f" {row[f'recipient_{name}']}"
         return f"{row[f'decision_{name}']}{sure}{recipient}"
 
-    return f"{row['award_id']} {row['company']}: {side('before')} -> {side('after')}; {row['why']}"
+    told = f"{row['award_id']} {row['company']}: {side('before')} -> {side('after')}"
+    return f"{told}; {row['why']}" if row["why"] else told

@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from sbir_toolkit.errors import ParameterError, StageError, explain
+from sbir_toolkit.pipeline.conduct import Say
 from sbir_toolkit.pipeline.nursery import KERNEL_NAME
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, open_run, read_run
@@ -61,7 +62,7 @@ class Outcome:
         return "\n".join([head, *(f"       {'' if held else 'NOT '}{claim}" for claim, held in self.claims)])
 
 
-def run_drills(project: Project, faults: Iterable[str] = ()) -> Iterable[Outcome]:
+def run_drills(project: Project, faults: Iterable[str] = (), *, say: Say) -> Iterable[Outcome]:
     """Break runs on purpose, one fault after the other.
 
     Parameters
@@ -70,6 +71,8 @@ def run_drills(project: Project, faults: Iterable[str] = ()) -> Iterable[Outcome
         Whose notebooks are run; results go to `drill/` in its outputs, which is emptied first.
     faults
         Names out of `FAULTS`; none: all of them.
+    say
+        Receives a line as each drill begins; one takes about half a minute.
 
     Yields
     ------
@@ -93,8 +96,9 @@ def run_drills(project: Project, faults: Iterable[str] = ()) -> Iterable[Outcome
         break_it = FAULTS[fault]
         started = time.monotonic()
         ground = _Ground(project.root, folder / fault, undisturbed)
-        break_it(ground)
         what = str(break_it.__doc__).splitlines()[0].removesuffix(".")
+        say(f"{fault}: {what} ...")
+        break_it(ground)
         yield Outcome(fault, what, tuple(ground.claims), time.monotonic() - started)
 
 

@@ -130,7 +130,16 @@ def check_stage_names(pipeline: Pipeline, names: frozenset[str]) -> None:
     """Refuse names of stages that don't exist."""
     for name in sorted(names):
         if name not in pipeline.names:
-            raise ParameterError(explain(f"there is no stage '{name}'", expected=", ".join(pipeline.names)))
+            expected = f"one of: {', '.join(pipeline.names)}"
+            raise ParameterError(
+                explain(
+                    f"there is no stage '{name}'",
+                    where="--only, --from",
+                    expected=expected,
+                    got=name,
+                    todo="name one of these",
+                )
+            )
 
 
 def _plan_stage(

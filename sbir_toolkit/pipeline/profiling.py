@@ -25,6 +25,7 @@ from sbir_toolkit.versions import code_version
 
 _SHOWN = 15
 _SHOWN_CHANGES = 4
+_REST = "the rest (imports, libraries called by nobody above, other functions, waiting)"
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,10 @@ class Profile:
         if not self.has_memory:
             shown = shown.drop(columns=["peak_mb", "copied_mb_per_s"])
         formats = {"share": "{:.0%}".format, "function": "{}".format}
+        rest = 1 - shown["share"].sum()
         table = shown.to_string(index=False, float_format="{:,.2f}".format, formatters=formats)
-        return f"{self.stage} on the inputs of run {self.run_id}: what its functions cost\n{table}"
+        title = f"{self.stage} on the inputs of run {self.run_id}: what its functions cost"
+        return f"{title}\n{table}\n{_REST}: {rest:.0%}"
 
 
 def profile_stage(project: Project, run: RunFolder, stage: str, *, has_memory: bool = False) -> Profile:

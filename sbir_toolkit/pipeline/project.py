@@ -89,8 +89,8 @@ def find_project(outputs: str | os.PathLike[str] | None = None, start: Path | No
 
 
 def find_params_file(project: Project, name: str | os.PathLike[str]) -> Path:
-    """Find a parameters file, named from the current folder, the project's or its `notebooks/`."""
-    for base in (Path.cwd(), project.root, project.root / "notebooks"):
+    """Find a parameters file, named from the current folder, the project's, its `notebooks/` or `params/`."""
+    for base in (Path.cwd(), project.root, project.root / "notebooks", project.root / "params"):
         candidate = base / Path(name)
         if candidate.is_file():
             return candidate.resolve()
@@ -101,6 +101,7 @@ def find_params_file(project: Project, name: str | os.PathLike[str]) -> Path:
             expected=", ".join(
                 sorted(str(path.relative_to(project.root)) for path in project.root.glob("params/*.yml"))
             ),
+            todo="name one of these, or write a file of your own beside them",
         )
     )
 

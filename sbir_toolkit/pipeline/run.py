@@ -200,7 +200,12 @@ def open_run(project: Project, run_id: str | None = None) -> RunFolder:
             return folder
     known = ", ".join(folder.run_id for folder in folders[:5]) or "none"
     raise ParameterError(
-        explain(f"there is no run '{run_id}'", where=project.runs, expected=f"one of: {known}")
+        explain(
+            f"there is no run '{run_id}'",
+            where=project.runs,
+            expected=f"one of: {known}",
+            todo="list them all with: sbir-toolkit runs",
+        )
     )
 
 

@@ -97,9 +97,9 @@ def run_pipeline(
     check_stage_names(setup.pipeline, order.redo | (order.wanted or frozenset()))
     if not (order.is_fresh or order.redo or run_id):
         plan = make_plan(setup)
-        twin = _twin(setup, plan)
+        twin = find_twin(setup, plan)
         if twin is not None:
-            say(f"nothing to do: run {twin.run_id} has it all; {_why_nothing(plan)}")
+            say(why_nothing(twin, plan))
             with owning(twin):
                 known = RunState(twin, read_json(twin.record))
                 deliver_run(known, params, say)
@@ -206,8 +206,8 @@ def _spent(state: RunState) -> float:
     return float(events[-1]["at"] - events[0]["at"]) if events else 0.0
 
 
-def _twin(setup: Setup, plan: Plan) -> RunFolder | None:
-    # A run that ended by itself and whose every stage was made from just what the plan would make it from.
+def find_twin(setup: Setup, plan: Plan) -> RunFolder | None:
+    """Find a run that ended by itself and whose every stage was made as it is planned."""
     measuring = {
         stage.name: _source_key(stage, setup) for stage in setup.pipeline.stages if stage.measures_run
     }
@@ -228,10 +228,11 @@ def _source_key(stage: Stage, setup: Setup) -> str:
     return stage_key(stage, setup, dict.fromkeys(stage.reads, ""), None).source
 
 
-def _why_nothing(plan: Plan) -> str:
+def why_nothing(run: RunFolder, plan: Plan) -> str:
+    """Say that a run has all that is planned, and why what is held up stays so."""
     held_up = [planned for planned in plan.stages if planned.held_up]
     words = "inputs, parameters, notebooks, code and libraries are the same (--fresh runs it all the same)"
-    return words + "".join(
+    return f"nothing to do: run {run.run_id} has it all; {words}" + "".join(
         f"\n{planned.stage} stays {planned.held_up}: {planned.reason}" for planned in held_up
     )
 

@@ -17,7 +17,7 @@ Unit = Literal[
     "badge", "bytes", "count", "day", "digest", "moment", "number", "plain", "probability", "rate", "seconds",
     "share", "text", "usd",
 ]  # fmt: skip
-_SHARES = ("_rate", "_share", "_precision", "_recall", "_coverage", "_calibration_error")
+_SHARES = ("_rate", "_share", "_precision", "_recall", "_coverage", "_calibration_error", "_conserved")
 
 
 def format_count(value: float | None) -> str:
@@ -194,7 +194,7 @@ def metric_unit(metric: str) -> Unit:
     Examples
     --------
     >>> metric_unit("match_rate"), metric_unit("matched_usd"), metric_unit("awards_conserved")
-    ('share', 'usd', 'number')
+    ('share', 'usd', 'share')
     """
     if metric.endswith(_SHARES):
         return "share"

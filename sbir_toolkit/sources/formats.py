@@ -201,14 +201,18 @@ def state_columns(form: Format, columns: Mapping[str, str | Sequence[str]]) -> F
     form
         What columns there can be.
     columns
-        For columns of ours the name in the file, or several.
+        For columns of ours, by our name or by one that the form is known to use, the name in the file, or
+        several.
 
     Raises
     ------
     ParameterError
         When one is no column of ours.
     """
-    unknown = [column for column in columns if column not in form.aliases]
+    ours = {name: column for column, names in form.aliases.items() for name in names}
+    ours |= {column: column for column in form.aliases}
+    known = {column: ours.get(column) or ours.get(plain_name(column)) for column in columns}
+    unknown = [column for column, name in known.items() if name is None]
     if unknown:
         raise ParameterError(
             explain(
@@ -220,7 +224,7 @@ def state_columns(form: Format, columns: Mapping[str, str | Sequence[str]]) -> F
             )
         )
     stated = {
-        column: tuple(plain_name(name) for name in ([names] if isinstance(names, str) else names))
+        str(known[column]): tuple(plain_name(name) for name in ([names] if isinstance(names, str) else names))
         for column, names in columns.items()
     }
     aliases = {column: (*stated.get(column, ()), *names) for column, names in form.aliases.items()}

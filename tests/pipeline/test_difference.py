@@ -63,7 +63,7 @@ def test_each_award_that_differs_is_of_one_kind(project: Project, capsys: pytest
     """Counts and examples are shown, the gravest first, with what differs between the runs."""
     assert main(["diff", "a", "b", "--export", str(project.root / "d.parquet")]) == 0
     said = capsys.readouterr().out
-    assert "a -> b: 5 awards in both, 6 differ" in said
+    assert "a -> b: 5 awards in both, of which 4 differ; 1 only before, 1 only now" in said
     assert "matching.accept_probability 0.9 -> 0.91" in said
     assert "lost lost Inc: accept 0.950 R1 -> review 0.800 R1; name +5.0 -> +2.0 bits" in said
     table = pd.read_parquet(project.root / "d.parquet")

@@ -36,5 +36,5 @@ def test_a_claim_that_does_not_hold_is_said() -> None:
 def test_unknown_faults_are_refused_by_name(tmp_path: Path) -> None:
     """Before anything runs, with the list of what can be broken."""
     with pytest.raises(ParameterError, match="full_disk"):
-        next(iter(run_drills(find_project(tmp_path, ROOT), ["earthquake"])))
+        next(iter(run_drills(find_project(tmp_path, ROOT), ["earthquake"], say=print)))
     assert set(HARDEST) < set(FAULTS)
