@@ -9,7 +9,7 @@ ALL_PEERS := $(PEERS) $(RULE_PEERS)
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types bench bench-peers bench-real bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory bench-reading bench-kills bench-refresh rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
+.PHONY: help install run test lint types bench bench-peers bench-real refit bench-scaling bench-causes bench-detection bench-overhead bench-cluster bench-memory bench-reading bench-kills bench-refresh rules trials format lock lock-peers clean $(ALL_PEERS:%=peer-%)
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ bench-peers: $(READY)  ## Measure the matcher beside other tools, on the same fi
 
 bench-real: $(READY)  ## Measure how right links are on real files of yours: AWARDS=, RECIPIENTS=, PAIRS=
 	$(BIN)/python -m benchmarks.real_pairs --awards $(AWARDS) --recipients $(RECIPIENTS) --pairs $(PAIRS) $(BENCH)
+
+refit: $(READY)  ## Fit the matcher's weights anew on real files of yours, beside the shipped ones: AWARDS=, RECIPIENTS=, PAIRS=
+	$(BIN)/python -m benchmarks.refit --awards $(AWARDS) --recipients $(RECIPIENTS) --pairs $(PAIRS) $(BENCH)
 
 bench-reading: $(READY)  ## Measure how fast each kind of file is read, beside pyarrow reading the same file
 	$(BIN)/python -m benchmarks.reading $(BENCH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import platform
 import resource
 import statistics
@@ -75,7 +76,9 @@ def measure(command: Sequence[str | Path], *, data_mb: int | None = None) -> Mea
         words = [sys.executable, "-c", _CAPPED, str(data_mb * 1_000_000), *words]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+    # As anybody would run it: Python may keep what it compiled.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=PROJECT, env=environment)
     sampler = TreeSampler(process.pid, 0.05).start()
     own = _OwnMemory(process.pid)
     own.start()

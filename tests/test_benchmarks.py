@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,9 +20,11 @@ from benchmarks.read_one import FORMS, TOOLS, read
 from benchmarks.reading import make_file
 from benchmarks.real_cases import PAIR_COLUMNS, read_cases
 from benchmarks.real_pairs import main as measure_real_pairs
+from benchmarks.refit import HELD, Choices, fit
 from benchmarks.scaling import fit_growth, write_names
 from sbir_toolkit import write_synthetic
 from sbir_toolkit.errors import InputError, ToolkitError
+from sbir_toolkit.matching.model import TERMS, load_weights
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
@@ -32,6 +35,7 @@ MODULES = [
     "benchmarks.compare_peers",
     "benchmarks.kill_loop",
     "benchmarks.real_pairs",
+    "benchmarks.refit",
     "benchmarks.refresh",
     "benchmarks.scaling",
     "benchmarks.cluster",
@@ -263,6 +267,33 @@ def test_real_files_give_cases_with_a_known_answer(folder: Path, tmp_path: Path)
     ]
     assert spelled
     assert all(row["precision"].startswith("1.0000") for row in spelled)
+
+
+def test_a_refit_finds_the_weights_that_made_the_choices() -> None:
+    """Choices drawn with known weights give these back, whatever the start; held terms stay."""
+    chance = np.random.default_rng(2)
+    true = load_weights().copy()
+    free = [at for at, term in enumerate(TERMS) if term not in HELD and term != "base"]
+    terms = np.zeros((12_000, len(TERMS)))
+    terms[:, TERMS.index("base")] = 1
+    terms[:, free] = chance.normal(0, 0.5, (len(terms), len(free)))
+    first = np.arange(0, len(terms), 3)
+    true[TERMS.index("base")] = -0.5
+    shares = np.exp(terms @ true).reshape(-1, 3)
+    shares = np.concatenate([np.ones((len(shares), 1)), shares], axis=1)
+    drawn = (shares.cumsum(axis=1) < chance.random((len(shares), 1)) * shares.sum(axis=1, keepdims=True)).sum(
+        axis=1
+    )
+    is_right = (drawn[:, None] == np.arange(1, 4)).ravel()
+    choices = Choices(first, terms, is_right, np.ones(len(first)))
+    start = true.copy()
+    start[free] += 0.5
+    fitted, error = fit(choices, start, pull=0.1)
+    assert np.abs((fitted - true)[free] / error[free]).max() < 4
+    assert np.abs((fitted - true)[free]).max() < 0.3
+    held = [at for at, term in enumerate(TERMS) if term in HELD and term != "same_name"]
+    assert np.array_equal(fitted[held], true[held])
+    assert choices.losses(fitted).mean() < choices.losses(start).mean()
 
 
 def test_pairs_without_a_label_are_refused(folder: Path, tmp_path: Path) -> None:

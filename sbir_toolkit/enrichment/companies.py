@@ -88,13 +88,19 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
 
 
 def read_batches(path: Path, columns: list[str], batch_rows: int) -> Iterator[pa.Table]:
-    """Read columns of a stored table in batches of at most `batch_rows` rows, in its order."""
+    """Read columns of a stored table in its order, as many whole row groups at once as make `batch_rows`.
+
+    Rows read bit by bit would take twice as long.
+    """
     with pq.ParquetFile(path) as file:
-        # A row group read at once takes half the time of its rows read bit by bit.
-        for number in range(file.num_row_groups):
-            group = file.read_row_group(number, columns=columns).select(columns)
-            for first in range(0, group.num_rows, batch_rows):
-                yield group.slice(first, batch_rows)
+        groups: list[int] = []
+        rows = 0
+        for group in range(file.num_row_groups):
+            groups.append(group)
+            rows += file.metadata.row_group(group).num_rows
+            if rows >= batch_rows or group + 1 == file.num_row_groups:
+                yield file.read_row_groups(groups, columns=columns).select(columns)
+                groups, rows = [], 0
 
 
 def _group(counted: list[pa.Table]) -> pa.Table:

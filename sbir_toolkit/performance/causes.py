@@ -1,8 +1,9 @@
 """Why a stage takes longer than it did: what the change is made of, and what can account for it.
 
 First, whether there is anything to explain: where both sides have several runs, a change that is no larger
-than they scatter is left alone. Then arithmetic. The time of a stage is that of its phases, its start-up and
-a rest between them. The change of each is split into
+than such runs scatter is left alone (`scatter`); CPU time and counters have a say in that. Then arithmetic.
+The time of a stage is that of its phases, its start-up and a rest between them. The change of each is split
+into
 
 ===============  =========================================================================================
 part             what it is
@@ -39,31 +40,31 @@ from typing import Any
 import pandas as pd
 
 from sbir_toolkit.performance.differences import (
-    REST,
-    Sharing,
     Side,
     StagePath,
-    can_scatter,
-    differs,
     find_changes,
     take_side,
 )
-from sbir_toolkit.performance.figures import START_UP
 from sbir_toolkit.performance.history import History
+from sbir_toolkit.performance.parts import (
+    COUNTED,
+    Part,
+    has_counters_moved,
+    look_at_workers,
+    ratio,
+    split_change,
+)
 from sbir_toolkit.performance.regression import StageVerdicts
+from sbir_toolkit.performance.scatter import can_scatter, differs
 
 CAUSE_COLUMNS = ("rank", "part", "where", "changed_s", "share", "cause", "evidence", "confidence")
 _LEAST_SHARE = 0.05
 # Levels at which a change counts as more than scatter: of a whole stage, and of one phase of a changed stage.
 _STAGE_LEVEL, _PHASE_LEVEL = 0.01, 0.05
-_ALIKE = 0.05
-_FOLLOWS = 0.15
+# The same of a stage whose counters say that its work changed.
+_COUNTED_LEVEL = 0.1
 # A single calibration on each side within this share of the other proves nothing.
 _CALIBRATION_SHARE = 0.1
-_PARALLEL = 1.15
-_MORE = 1.3
-_LEAST_FAULTS, _LEAST_BYTES = 2_000, 1_000_000
-_LEAST_IDLE = 0.1
 _SHOWN_PHASES = 4
 _NEEDED = "needed to say more: a profile of both versions, or runs that change one thing at a time"
 _UNCALIBRATED = "needed: a calibration of the machine on both sides"
@@ -131,17 +132,6 @@ class Explanation:
         return "\n".join([self.sentence, *rows, *told])
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A part of a phase's change."""
-
-    name: str
-    phase: str
-    changed_s: float
-    evidence: str
-    is_sure: bool = True
-
-
 def explain_change(
     stage: str, before: Side, after: Side, *, project: Path | None = None, path: StagePath | None = None
 ) -> Explanation:
@@ -169,23 +159,24 @@ def explain_change(
     found = find_changes(before.facts, after.facts, project, path or StagePath())
     said = list(dict.fromkeys(words for kind in found.values() for words in kind))
     total = after_s - before_s
-    runs = before.times[stage, "all"], after.times[stage, "all"]
-    is_scatter = can_scatter(*runs) and not differs(*runs, level=_STAGE_LEVEL)
-    if is_scatter or abs(total) < _LEAST_SHARE * before_s:
+    is_known = before.can_scatter(after, stage, "all")
+    if abs(total) < _LEAST_SHARE * before_s or (is_known and not _is_change(before, after, stage)):
         return Explanation(stage, before_s, after_s, said, _table([], total))
     speed, is_calibrated = _machine(before, after)
-    grown = _ratio(old["all"]["rows"], new["all"]["rows"])
+    grown = ratio(old["all"]["rows"], new["all"]["rows"])
     sharing = before.sharing.get(stage), after.sharing.get(stage)
-    parts: list[_Part] = []
+    parts: list[Part] = []
     for phase in dict.fromkeys([*old, *new]):
         if phase != "all":
-            times = [side.times.get((stage, phase), []) for side in (before, after)]
-            is_sure = not can_scatter(*times) or differs(*times, level=_PHASE_LEVEL)
-            split = _split(phase, old.get(phase), new.get(phase), speed, grown)
-            parts += [_Part(*part, is_sure=is_sure) for part in split]
-    parts = _look_at_workers(parts, *sharing)
+            is_sure = not before.can_scatter(after, stage, phase) or any(
+                before.is_beyond_scatter(after, stage, phase, figure, _PHASE_LEVEL)
+                for figure in ("elapsed_s", "cpu_s")
+            )
+            split = split_change(phase, old.get(phase), new.get(phase), speed, grown)
+            parts += [Part(*part, is_sure=is_sure or part[0] in COUNTED) for part in split]
+    parts = look_at_workers(parts, *sharing)
     rows = [_lay_to(part, found, is_calibrated=is_calibrated) for part in parts]
-    best = "high" if can_scatter(*runs) else "medium"
+    best = "high" if is_known else "medium"
     return Explanation(stage, before_s, after_s, said, _table(_gather(rows, best), total))
 
 
@@ -253,6 +244,22 @@ def cause_frame(explained: Iterable[Explanation]) -> pd.DataFrame:
     return ranked
 
 
+def _is_change(before: Side, after: Side, stage: str) -> bool:
+    """Tell whether a stage's time changed by more than scatter.
+
+    Time may say so by itself, or CPU time, which company on the machine moves less, if it went the same way.
+    Where counters moved, something surely changed; then time has only to move beyond what is usual.
+    """
+    old, new = before.figures(stage), after.figures(stage)
+    level = _COUNTED_LEVEL if has_counters_moved(old, new) else _STAGE_LEVEL
+    if before.is_beyond_scatter(after, stage, "all", "elapsed_s", level):
+        return True
+    is_same_way = (new["all"]["elapsed_s"] - old["all"]["elapsed_s"]) * (
+        new["all"]["cpu_s"] - old["all"]["cpu_s"]
+    ) > 0
+    return is_same_way and before.is_beyond_scatter(after, stage, "all", "cpu_s", level)
+
+
 def _machine(before: Side, after: Side) -> tuple[float, bool]:
     """Give how much longer the calibration task took, and whether it was measured on both sides."""
     sides = before.calibrations, after.calibrations
@@ -265,119 +272,7 @@ def _machine(before: Side, after: Side) -> tuple[float, bool]:
     return speed if is_changed else 1.0, True
 
 
-def _ratio(old: float, new: float) -> float:
-    return new / old if old > 0 and new > 0 else 1.0
-
-
-def _split(
-    phase: str,
-    old: Mapping[str, float] | None,
-    new: Mapping[str, float] | None,
-    speed: float,
-    grown: float,
-) -> list[tuple[str, str, float, str]]:
-    """Split a phase's change; each part with its name, the phase, seconds, evidence."""
-    if old is None or new is None:
-        row = new or old
-        assert row is not None
-        sign = 1 if old is None else -1
-        word = "wasn't there before" if old is None else "isn't there any more"
-        return [("phase", phase, sign * row["elapsed_s"], f"the phase {word}")]
-    before_s, after_s = old["elapsed_s"], new["elapsed_s"]
-    more = _ratio(old["rows"], new["rows"])
-    if abs(more - 1) < _ALIKE:
-        by_work = by_mix = 1.0
-    elif abs(more / grown - 1) < _FOLLOWS:
-        by_work, by_mix = more, 1.0
-    else:
-        # What the stage itself got more of explains its part; the rest is more for each of its rows.
-        by_work = grown if (grown - 1) * (more - 1) > 0 else 1.0
-        by_mix = more / by_work
-    left_s = after_s - before_s
-    taken: list[float] = []
-    for share_s in (
-        before_s * (by_work - 1),
-        before_s * by_work * (by_mix - 1),
-        before_s * by_work * by_mix * (speed - 1),
-    ):
-        # Each of these is an estimate: none explains more than there is.
-        taken.append(math.copysign(min(abs(share_s), abs(left_s)), left_s) if share_s * left_s > 0 else 0.0)
-        left_s -= taken[-1]
-    counts = f"{old['rows']:,.0f} rows before, {new['rows']:,.0f} now"
-    parts = [
-        ("work", phase, taken[0], counts),
-        ("mix", phase, taken[1], counts),
-        ("machine", phase, taken[2], f"the calibration task took {speed - 1:+.0%}"),
-    ]
-    return [part for part in parts if part[2]] + _split_cost(phase, old, new, left_s, more * speed)
-
-
-def _split_cost(
-    phase: str, old: Mapping[str, float], new: Mapping[str, float], cost_s: float, expected: float
-) -> list[tuple[str, str, float, str]]:
-    """Split what isn't more work or a slower machine: CPU time, and time without it."""
-
-    def grew(name: str) -> float:
-        difference = new[name] - old[name] * expected
-        return difference if math.isfinite(difference) else 0.0
-
-    cores = [row["cpu_s"] / row["elapsed_s"] if row["elapsed_s"] > 0 else 0.0 for row in (old, new)]
-    sign = math.copysign(1, cost_s)
-    told = (
-        f"{old['elapsed_s']:,.3g} s before, {new['elapsed_s']:,.3g} s now; "
-        f"CPU time {old['cpu_s']:,.3g} s, now {new['cpu_s']:,.3g} s"
-    )
-    computing_s = cost_s
-    if all(map(math.isfinite, cores)):
-        # Where several cores are at it, a second of CPU time is less than one of the clock.
-        computing_s = sign * min(abs(cost_s), max(0.0, sign * grew("cpu_s")) / max(1.0, cores[0]))
-    idle_s = cost_s - computing_s
-    if phase == START_UP:
-        return [("start-up", phase, computing_s, told), ("waiting", phase, idle_s, told)]
-    system_s = sign * min(abs(computing_s), max(0.0, sign * grew("system_s")) / max(1.0, cores[0]))
-    moved = [row["read_bytes"] + row["written_bytes"] for row in (old, new)]
-    is_disk = moved[1] > _MORE * moved[0] and moved[1] - moved[0] > _LEAST_BYTES
-    is_memory = (
-        new["minor_faults"] > _MORE * old["minor_faults"]
-        and new["minor_faults"] - old["minor_faults"] > _LEAST_FAULTS
-    )
-    if is_disk:
-        told_disk = f"{moved[0] / 1e6:,.1f} MB moved before, {moved[1] / 1e6:,.1f} MB now"
-        parts = [("disk", phase, idle_s + system_s, f"{told}; {told_disk}")]
-        return [*parts, ("computing", phase, computing_s - system_s, told)]
-    name = "parallelism" if cores[0] > _PARALLEL and cores[1] < cores[0] else "waiting"
-    told_cores = f"{told}; {cores[0]:.2g} cores busy, now {cores[1]:.2g}" if name == "parallelism" else told
-    parts = [(name, phase, idle_s, told_cores)]
-    if is_memory:
-        faults = f"page faults {old['minor_faults']:,.0f}, now {new['minor_faults']:,.0f}"
-        parts.append(("memory", phase, system_s, f"{told}; {faults}"))
-        computing_s -= system_s
-    return [*parts, ("computing", phase, computing_s, told)]
-
-
-def _look_at_workers(parts: list[_Part], before: Sharing | None, after: Sharing | None) -> list[_Part]:
-    """Tell missing workers from idle ones, where the chunks of both sides are known."""
-    if before is None or after is None:
-        return parts
-    told = (
-        f"workers {before.workers}, now {after.workers}; idle {before.idle_share:.0%} of their time, now "
-        f"{after.idle_share:.0%}; longest chunk {before.longest_s:.2g} s of {before.window_s:.2g} s, now "
-        f"{after.longest_s:.2g} s of {after.window_s:.2g} s"
-    )
-    is_skewed = (
-        after.workers == before.workers > 1 and after.idle_share - before.idle_share > _LEAST_IDLE
-    ) or (after.chunks < before.workers <= before.chunks)
-    name = "skew" if is_skewed else "parallelism"
-    lost = ("parallelism", "waiting") if is_skewed or after.workers < before.workers else ("parallelism",)
-    return [
-        _Part(name, part.phase, part.changed_s, told, part.is_sure)
-        if part.name in lost and part.phase != REST
-        else part
-        for part in parts
-    ]
-
-
-def _lay_to(part: _Part, found: Mapping[str, list[str]], *, is_calibrated: bool) -> dict[str, Any]:
+def _lay_to(part: Part, found: Mapping[str, list[str]], *, is_calibrated: bool) -> dict[str, Any]:
     """Name what may account for a part, and how sure that is."""
     row = {"part": part.name, "phase": part.phase, "changed_s": part.changed_s, "evidence": part.evidence}
     if part.name == "machine":

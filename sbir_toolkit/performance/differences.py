@@ -20,6 +20,7 @@ import pandas as pd
 
 from sbir_toolkit.performance.figures import START_UP
 from sbir_toolkit.performance.history import History
+from sbir_toolkit.performance.scatter import Scatter, can_scatter, differs, known_scatter
 from sbir_toolkit.versions import commits_between, files_between
 
 REST = "between phases"
@@ -30,7 +31,6 @@ _SHARING = "compute."
 _SHARED_OUT_BY = "enrichment"
 # What every stage goes through, whatever rooms its declaration names.
 _UNDER_ALL = ("errors", "params", "tables", "storage", "versions", "meter", "pipeline")
-_LEAST_RUNS = 3
 _SHOWN = 3
 
 
@@ -114,8 +114,10 @@ class Side:
     phases : pandas.DataFrame
         Index (stage, phase), 'all' for the stage itself; the figures of `FIGURES` and peak_bytes: medians. A
         phase that others are a part of counts with what is left beside them.
-    times : dict
-        What each (stage, phase) took in each run, in seconds.
+    runs : dict
+        The figures of each (stage, phase), run by run.
+    scatter : dict
+        For time and CPU time, how they scatter among like runs of the history, by (stage, phase).
     calibrations : tuple of float
         What the calibration task took in the runs where it was measured.
     sharing : dict
@@ -125,7 +127,8 @@ class Side:
     label: str
     facts: dict[str, Any]
     phases: pd.DataFrame
-    times: dict[tuple[str, str], list[float]]
+    runs: dict[tuple[str, str], pd.DataFrame]
+    scatter: dict[str, dict[tuple[str, str], Scatter]]
     calibrations: tuple[float, ...]
     sharing: dict[str, Sharing] = field(default_factory=dict)
 
@@ -134,11 +137,26 @@ class Side:
         """The median of the calibrations; NaN when there are none."""
         return statistics.median(self.calibrations) if self.calibrations else math.nan
 
+    def values(self, stage: str, phase: str, figure: str) -> list[float]:
+        """Give what is known of a figure, run by run."""
+        own = self.runs.get((stage, phase))
+        return [] if own is None else [float(value) for value in own[figure].dropna()]
+
+    def is_beyond_scatter(self, other: Side, stage: str, phase: str, figure: str, level: float) -> bool:
+        """Tell whether time or CPU time differ on another side by more than they scatter."""
+        values = [side.values(stage, phase, figure) for side in (self, other)]
+        return differs(*values, level=level, known=other.scatter[figure].get((stage, phase)))
+
+    def can_scatter(self, other: Side, stage: str, phase: str) -> bool:
+        """Tell whether both sides have enough runs of a phase to know how they scatter."""
+        return can_scatter(*(side.values(stage, phase, "elapsed_s") for side in (self, other)))
+
     def figures(self, stage: str) -> dict[str, dict[str, float]]:
         """Give what each phase of a stage took, and the time between phases as one more.
 
         Before the first phase nothing measures CPU time: what no phase used counts there, as far as one core
-        can have used it in that time.
+        can have used it in that time. What is left beyond that, and beyond the time between phases, was used
+        by threads and processes that phases started: it counts to those that seem to have waited.
         """
         own = self.phases.loc[[stage]].droplevel("stage")
         times = {str(phase): {str(k): float(v) for k, v in row.items()} for phase, row in own.iterrows()}
@@ -149,6 +167,17 @@ class Side:
             cpu_s = min(rest["cpu_s"], times[START_UP]["elapsed_s"])
             times[START_UP] = {**times[START_UP], "cpu_s": cpu_s}
             rest["cpu_s"] -= cpu_s
+        waiting = {
+            phase: max(0.0, row["elapsed_s"] - row["cpu_s"])
+            for phase, row in times.items()
+            if phase not in ("all", START_UP) and math.isfinite(row["cpu_s"])
+        }
+        hidden_s = min(max(0.0, rest["cpu_s"] - rest["elapsed_s"]), sum(waiting.values()))
+        rest["cpu_s"] -= hidden_s
+        for phase, waited_s in waiting.items():
+            if hidden_s > 0:
+                share = waited_s / sum(waiting.values())
+                times[phase] = {**times[phase], "cpu_s": times[phase]["cpu_s"] + share * hidden_s}
         return {**times, REST: {**rest, "rows": times["all"]["rows"]}}
 
 
@@ -173,6 +202,7 @@ def take_side(
     columns = ["run_id", "stage", "phase", "peak_bytes", *FIGURES]
     inner = _without_parts(phases[phases["run_id"].isin(run_ids)])
     both = pd.concat([whole[columns], inner[columns]])
+    alike = pd.concat([stages.assign(phase="all")[stages["status"] == "done"], phases])
     grouped = both.drop(columns="run_id").groupby(["stage", "phase"], sort=False)
     newest = {str(name): value for name, value in own.to_dict("records")[-1].items()}
     chunks = chunks_of(newest["run_id"]) if chunks_of else pd.DataFrame(columns=["stage"])
@@ -181,44 +211,11 @@ def take_side(
         label=label,
         facts=newest,
         phases=grouped.median(),
-        times={(str(key[0]), str(key[1])): part["elapsed_s"].tolist() for key, part in grouped},
+        runs={(str(key[0]), str(key[1])): part for key, part in grouped},
+        scatter={figure: known_scatter(alike, runs, figure) for figure in ("elapsed_s", "cpu_s")},
         calibrations=tuple(own["calibration_s"].dropna()),
         sharing={stage: found for stage, found in shared.items() if found is not None},
     )
-
-
-def can_scatter(before: Sequence[float], after: Sequence[float]) -> bool:
-    """Tell whether there are enough runs on both sides to know how they scatter."""
-    return min(len(before), len(after)) >= _LEAST_RUNS
-
-
-def differs(before: Sequence[float], after: Sequence[float], *, level: float) -> bool:
-    """Tell whether two sets of times differ by more than they scatter (Welch's test on logarithms).
-
-    Parameters
-    ----------
-    before, after
-        Times above zero; with fewer than three on a side nothing can be told, and False is given.
-    level
-        Probability of saying so by chance.
-
-    Examples
-    --------
-    >>> differs([1.0, 1.02, 0.99], [1.3, 1.29, 1.33], level=0.01)
-    True
-    >>> differs([1.0, 1.2, 0.9], [1.3, 1.0, 1.1], level=0.01)
-    False
-    """
-    sets = [[math.log(value) for value in values if value > 0] for values in (before, after)]
-    if not can_scatter(*sets):
-        return False
-    means = [statistics.fmean(values) for values in sets]
-    errors = [statistics.variance(values) / len(values) for values in sets]
-    error = sum(errors)
-    if error == 0:
-        return means[0] != means[1]
-    freedom = error**2 / sum(one**2 / (len(values) - 1) for one, values in zip(errors, sets, strict=True))
-    return abs(means[1] - means[0]) / math.sqrt(error) > _t_quantile(1 - level / 2, freedom)
 
 
 def find_changes(
@@ -300,7 +297,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _without_parts(phases: pd.DataFrame) -> pd.DataFrame:
+    """Take from each phase what the phases inside it took."""
     figures = [name for name in FIGURES if name != "rows"]
+    phases = _with_hidden_cpu(phases)
     parts = phases.groupby(["run_id", "stage", "inside"])[figures].sum()
     keys = pd.MultiIndex.from_frame(phases[["run_id", "stage", "phase"]])
     inside = parts.reindex(keys).fillna(0.0).to_numpy()
@@ -308,18 +307,27 @@ def _without_parts(phases: pd.DataFrame) -> pd.DataFrame:
     return phases.assign(**{name: left[name] for name in figures})
 
 
+def _with_hidden_cpu(phases: pd.DataFrame) -> pd.DataFrame:
+    """Count the CPU time of threads that a phase started to that phase.
+
+    A phase in a worker's thread knows the CPU time of that thread only; the phase of the main thread around
+    it knows the whole process's. What the outer one has beyond the time outside all inner ones was used in
+    these, in those that seem to have waited.
+    """
+    keys = ["run_id", "stage"]
+    waited = (phases["elapsed_s"] - phases["cpu_s"]).clip(lower=0).fillna(0.0)
+    parts = (
+        phases.assign(waited_s=waited).groupby([*keys, "inside"])[["elapsed_s", "cpu_s", "waited_s"]].sum()
+    )
+    outer = phases.set_index([*keys, "phase"])[["elapsed_s", "cpu_s"]].reindex(parts.index)
+    beyond = (outer["cpu_s"] - parts["cpu_s"]) - (outer["elapsed_s"] - parts["elapsed_s"]).clip(lower=0)
+    hidden = beyond.clip(lower=0).clip(upper=parts["waited_s"]) / parts["waited_s"].where(
+        parts["waited_s"] > 0
+    )
+    share = hidden.reindex(pd.MultiIndex.from_frame(phases[[*keys, "inside"]])).fillna(0.0).to_numpy()
+    return phases.assign(cpu_s=phases["cpu_s"] + share * waited)
+
+
 def _left(whole: Mapping[str, float], inner: Sequence[Mapping[str, float]], name: str) -> float:
     known = [row[name] for row in inner if math.isfinite(row[name])]
     return max(0.0, whole[name] - sum(known))
-
-
-def _t_quantile(share: float, freedom: float) -> float:
-    """Quantile of Student's t from the normal one, by the series of G. W. Hill (1970), Cornish-Fisher."""
-    z = statistics.NormalDist().inv_cdf(share)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return sum(term / freedom**power for power, term in enumerate(terms))

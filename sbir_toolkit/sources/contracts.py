@@ -74,24 +74,34 @@ def contract_keys(numbers: pa.Array, agencies: pa.Array) -> pa.Array:
     >>> contract_keys(numbers, agencies).to_pylist()
     ['W56KGU18C0009', 'R43GM123456', '049:2317077', None]
     """
-    texts = normalise_contract(numbers)
-    texts = pc.replace_substring_regex(texts, _MODIFIED, r"\1")
+    # Each contract has several actions, so its number is read once.
+    encoded = numbers.dictionary_encode()
+    texts = pc.replace_substring_regex(normalise_contract(encoded.dictionary), _MODIFIED, r"\1")
     texts = _shorten_grants(texts)
+    own, serial = (column.take(encoded.indices) for column in _sort_out(texts))
     codes = map_distinct(agencies, _code_of, pa.string())
     is_nsf = pc.fill_null(pc.equal(codes, _NSF_CODE), False)
-    texts = pc.if_else(is_nsf, pc.replace_substring_regex(texts, _NSF, r"\1"), texts)
+    if pc.any(is_nsf).as_py():
+        of_nsf = _sort_out(pc.replace_substring_regex(texts, _NSF, r"\1"))
+        own, serial = (
+            pc.if_else(is_nsf, column.take(encoded.indices), other)
+            for column, other in zip(of_nsf, (own, serial), strict=True)
+        )
+    return pc.coalesce(own, pc.binary_join_element_wise(codes, serial, ":"))
+
+
+def _sort_out(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Give the numbers that are unique by themselves, and those that are within their agency; others null."""
     length = pc.binary_length(texts)
     is_one_digit = pc.match_substring_regex(texts, _ONE_DIGIT)
     is_number = pc.and_(pc.ascii_is_decimal(texts), pc.invert(is_one_digit))
     is_own = pc.and_(
         pc.match_substring_regex(texts, "[A-Z]"), pc.match_substring_regex(texts, "[0-9].*[0-9]")
     )
-    of_agency = pc.if_else(
-        pc.and_(is_number, pc.greater_equal(length, _SHORTEST_OF_AGENCY)),
-        pc.binary_join_element_wise(codes, texts, ":"),
-        None,
+    return (
+        pc.if_else(pc.and_(is_own, pc.greater_equal(length, _SHORTEST)), texts, None),
+        pc.if_else(pc.and_(is_number, pc.greater_equal(length, _SHORTEST_OF_AGENCY)), texts, None),
     )
-    return pc.if_else(pc.and_(is_own, pc.greater_equal(length, _SHORTEST)), texts, of_agency)
 
 
 def _shorten_grants(texts: pa.Array) -> pa.Array:

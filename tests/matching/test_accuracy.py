@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,7 +20,13 @@ from sbir_toolkit.matching import (
 from sbir_toolkit.matching.accuracy.intervals import capture_recapture, wilson_interval
 from sbir_toolkit.params import Accuracy, Matching
 from sbir_toolkit.storage import write_parquet
-from sbir_toolkit.tables import ACCURACY, ACCURACY_ROUTES, ACCURACY_THRESHOLDS, RECIPIENTS
+from sbir_toolkit.tables import (
+    ACCURACY,
+    ACCURACY_ROUTES,
+    ACCURACY_THRESHOLDS,
+    RECIPIENT_CONTRACTS,
+    RECIPIENTS,
+)
 from tests.matching.background import make_background
 from tests.matching.conftest import Make, make_companies, make_frame
 
@@ -175,6 +183,34 @@ def test_a_doubtful_identifier_is_no_truth(index: RecipientIndex) -> None:
     report = measure(pd.concat([companies_known(40), strangers], ignore_index=True), index)
     assert value(report, "identifier_doubted_share", column="numerator") == 20
     assert value(report, "hidden_identifier_recall", column="denominator") == 40
+
+
+def test_contracts_are_tried_where_an_identifier_says_who_is_right(tmp_path: Path) -> None:
+    """Two in ten contracts are another firm's; those known by nothing else are a slice of their own."""
+    held = pd.DataFrame({"contract": [f"FA8650{at:02}C0001" for at in range(60)]})
+    whose = [at + 200 if at in range(8) else at for at in range(60)]
+    held["duns"] = [RECIPIENTS_MADE[at]["duns"] for at in whose]
+    held = held.reindex(columns=RECIPIENT_CONTRACTS.names).assign(is_sbir=False)
+    write_parquet(tmp_path / "contracts.parquet", RECIPIENT_CONTRACTS.arrow(held))
+    recipients = RECIPIENTS.arrow(make_frame(RECIPIENTS, RECIPIENTS_MADE))
+    index = build_index([recipients], tmp_path / "index", Matching(), tmp_path / "contracts.parquet")
+    companies = companies_known(60).assign(contracts=held["contract"])
+    companies.loc[40:, "duns"] = None
+    companies.loc[50:, "company"] = "Kestrel Flight"
+    report = measure(companies, index)
+    doubted = int(value(report, "identifier_doubted_share", column="numerator"))
+    for estimate, part, right, of in (
+        ("contract_recall", "all", 32, 40),
+        ("hidden_identifier_recall", "known_by=uei", 0, 0),
+        ("hidden_identifier_recall", "known_by=duns", 40, 40),
+        ("hidden_identifier_recall", "known_by=contract", 10, 20 - doubted),
+    ):
+        counts = (value(report, estimate, part, column) for column in ("numerator", "denominator"))
+        assert tuple(counts) == (right, of), (estimate, part)
+    # Who contradicts name and place is in review; some of these strangers don't.
+    assert doubted < 5
+    assert value(report, "contract_precision", column="numerator") == 32
+    assert 32 <= value(report, "contract_precision", column="denominator") < 40
 
 
 def test_implied_sums_are_those_of_the_probabilities(index: RecipientIndex) -> None:

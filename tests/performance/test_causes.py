@@ -16,7 +16,7 @@ from sbir_toolkit.performance import (
     name_causes,
     take_side,
 )
-from sbir_toolkit.performance.differences import differs
+from sbir_toolkit.performance.scatter import differs
 
 from .runs import CREATED, chunk_event, keep, phase_event, run_record, stage
 

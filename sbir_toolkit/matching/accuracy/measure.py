@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 
+from sbir_toolkit.matching.accuracy.contracts import add_contracts
 from sbir_toolkit.matching.accuracy.decoys import invent_companies, move_companies, recipients_as_companies
 from sbir_toolkit.matching.accuracy.estimates import Estimates, add_hidden, add_precision_and_recall
 from sbir_toolkit.matching.accuracy.implied import add_implied
@@ -24,7 +27,7 @@ from sbir_toolkit.matching.accuracy.years import (
 from sbir_toolkit.matching.identifiers import KINDS
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.recognised import Recognised
-from sbir_toolkit.meter import phase
+from sbir_toolkit.meter import phase, usable_cores
 from sbir_toolkit.params import Accuracy, Matching
 from sbir_toolkit.tables import COMPANIES
 
@@ -78,8 +81,10 @@ def measure_accuracy(
     by_name = company_matches[~company_matches["tier"].isin(_OTHERWISE)]
     with phase("accuracy_sample", rows=len(companies)):
         sample = draw_sample(companies, index, accuracy)
-    trials = _try_all(sample, companies, index, matching, accuracy)
-    recognised = Recognised.among(COMPANIES.arrow(companies), company_matches, index)
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        recognising = threads.submit(Recognised.among, COMPANIES.arrow(companies), company_matches, index)
+        trials = _try_all(sample, companies, index, matching, accuracy, threads=threads)
+        recognised = recognising.result()
     trials["sibling"] = _try_siblings(sample, recognised, index, matching)
     known = {kind: trials[kind] for kind in ("hidden", "removed", "decoy")}
     hidden, removed = trials["hidden"], trials["removed"]
@@ -89,6 +94,7 @@ def measure_accuracy(
     with phase("accuracy_estimates"):
         estimates = Estimates(confidence)
         add_hidden(estimates, hidden)
+        add_contracts(estimates, sample, hidden, index, matching)
         wanted = pd.Index(by_name["company_id"]).get_indexer(companies["company_id"]) >= 0
         years = year_strata(companies.loc[wanted, "last_award_year"])
         older = pd.concat([hidden, trials["older"]], ignore_index=True)
@@ -121,7 +127,13 @@ def measure_accuracy(
 
 
 def _try_all(
-    sample: Sample, companies: pd.DataFrame, index: RecipientIndex, matching: Matching, accuracy: Accuracy
+    sample: Sample,
+    companies: pd.DataFrame,
+    index: RecipientIndex,
+    matching: Matching,
+    accuracy: Accuracy,
+    *,
+    threads: ThreadPoolExecutor,
 ) -> dict[str, pd.DataFrame]:
     main = np.flatnonzero(~sample.is_added)
     known, truth = sample.companies.iloc[main], sample.truth[main]
@@ -137,9 +149,14 @@ def _try_all(
         "itself": (themselves, rows),
     }
     with phase("accuracy_match", rows=len(known) + sum(len(part) for part, _ in told.values())):
-        trials = {kind: try_companies(kind, *both, index, matching) for kind, both in told.items()}
-        trials["removed"] = try_companies("removed", known, truth, index, matching, masked=truth[:, None])
-    return trials
+        trials = {
+            kind: threads.submit(try_companies, kind, *both, index, matching) for kind, both in told.items()
+        }
+        hidden = truth[:, None]
+        trials["removed"] = threads.submit(
+            try_companies, "removed", known, truth, index, matching, masked=hidden
+        )
+        return {kind: trial.result() for kind, trial in trials.items()}
 
 
 def _try_siblings(

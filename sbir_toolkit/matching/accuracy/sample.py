@@ -9,15 +9,16 @@ is topped up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sbir_toolkit.matching.accuracy.years import year_strata
-from sbir_toolkit.matching.identifiers import match_identifiers, read_identity
+from sbir_toolkit.matching.identifiers import Hits, match_identifiers, read_identity
 from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.names import read_names
-from sbir_toolkit.matching.places import LEVELS, place_level, read_places
+from sbir_toolkit.matching.places import LEVELS, Places, place_level, read_places
 from sbir_toolkit.matching.texts import Flags, Ints
 from sbir_toolkit.params import Accuracy
 from sbir_toolkit.tables import COMPANIES
@@ -25,6 +26,13 @@ from sbir_toolkit.tables import COMPANIES
 _CITY = LEVELS.index("city")
 # Trials of one stratum of years that the sample should have, where there are so many.
 _OF_EACH_STRATUM = 200
+
+
+class _Told(NamedTuple):
+    """Of each company its recipient's row, -1 for none, and what named one, a place in `KINDS`, or -1."""
+
+    row: Ints
+    kind: Ints
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,10 @@ class Sample:
         As the contract `companies` says.
     truth : int64 array
         The row of each one's recipient.
+    known_by : int64 array
+        What told it, a place in `KINDS`.
+    contracts : pandas.Series of str
+        The numbers of each one's contracts, which were blanked with the identifiers.
     is_added : bool array
         Whether it is there for its years only.
     hits, doubted : int
@@ -46,6 +58,8 @@ class Sample:
 
     companies: pd.DataFrame
     truth: Ints
+    known_by: Ints
+    contracts: pd.Series[str]
     is_added: Flags
     hits: int
     doubted: int
@@ -60,30 +74,44 @@ def draw_sample(companies: pd.DataFrame, index: RecipientIndex, accuracy: Accura
     low = found = 0
     while low < len(order) and found < size:
         part = order[low : low + size]
-        truth, is_hit = _recipients_of(with_id.iloc[part], index)
-        good = np.flatnonzero(truth >= 0)[: size - found]
+        told = _recipients_of(with_id.iloc[part], index)
+        is_hit = told.kind >= 0
+        good = np.flatnonzero(told.row >= 0)[: size - found]
         # What comes after the last company wanted wasn't looked at.
         seen = int(good[-1]) + 1 if found + len(good) == size else len(part)
-        hits, doubted = hits + int(is_hit[:seen].sum()), doubted + int((is_hit & (truth < 0))[:seen].sum())
-        drawn.append((part[good], truth[good]))
+        hits, doubted = hits + int(is_hit[:seen].sum()), doubted + int((is_hit & (told.row < 0))[:seen].sum())
+        drawn.append((part[good], told.row[good], told.kind[good]))
         found += len(good)
         low += seen
     rest = order[low:]
     strata = year_strata(with_id["last_award_year"])
-    taken = np.concatenate([at for at, _ in drawn]) if drawn else order[:0]
+    taken = np.concatenate([at for at, *_ in drawn]) if drawn else order[:0]
     missing = _shortfall(strata[taken], strata[rest])
     rank = pd.Series(strata[rest], dtype="str").groupby(strata[rest]).cumcount().to_numpy(np.int64)
     added = rest[rank < missing]
-    truth, _ = _recipients_of(with_id.iloc[added], index)
-    drawn.append((added[truth >= 0], truth[truth >= 0]))
-    at = np.concatenate([part for part, _ in drawn])
+    told = _recipients_of(with_id.iloc[added], index)
+    good = np.flatnonzero(told.row >= 0)
+    drawn.append((added[good], told.row[good], told.kind[good]))
+    at, truth, known_by = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    chosen = with_id.iloc[at].reset_index(drop=True)
     return Sample(
-        blank_identifiers(with_id.iloc[at].reset_index(drop=True)),
-        np.concatenate([part for _, part in drawn]),
+        blank_identifiers(chosen),
+        truth,
+        known_by,
+        chosen["contracts"],
         np.arange(len(at)) >= len(taken),
         hits,
         doubted,
     )
+
+
+def identify(companies: pd.DataFrame, index: RecipientIndex) -> tuple[Hits, Places]:
+    """Say which recipients the identifiers of companies name, and where the companies are."""
+    table = COMPANIES.arrow(companies)
+    column = {name: table.column(name).combine_chunks() for name in COMPANIES.names}
+    names = read_names(column["company"])
+    places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
+    return match_identifiers(index, names, places, read_identity(table)), places
 
 
 def blank_identifiers(companies: pd.DataFrame) -> pd.DataFrame:
@@ -99,15 +127,11 @@ def _shortfall(taken: np.ndarray, rest: np.ndarray) -> Ints:
     return np.array([max(0, _OF_EACH_STRATUM - known.get(one, 0)) for one in rest.tolist()], np.int64)
 
 
-def _recipients_of(companies: pd.DataFrame, index: RecipientIndex) -> tuple[Ints, Flags]:
-    """Give the row that each one's identifier and name or city agree on, -1 for none; and who has a hit."""
-    table = COMPANIES.arrow(companies)
-    column = {name: table.column(name).combine_chunks() for name in COMPANIES.names}
-    names = read_names(column["company"])
-    places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
-    hits = match_identifiers(index, names, places, read_identity(table))
+def _recipients_of(companies: pd.DataFrame, index: RecipientIndex) -> _Told:
+    """Give the row that each one's identifier and name or city agree on, and what named one."""
+    hits, places = identify(companies, index)
     is_hit = hits.row >= 0
     level = np.zeros(len(companies), np.uint8)
     level[is_hit] = place_level(places.take(np.flatnonzero(is_hit)), index.places.take(hits.row[is_hit]))
     agrees = is_hit & ((hits.name > 0) | (level >= _CITY))
-    return np.where(agrees, hits.row, -1), is_hit
+    return _Told(np.where(agrees, hits.row, -1), hits.kind)

@@ -33,6 +33,7 @@ _RIGHT = {
     "implied_precision": "links right, as probabilities say",
     "labelled_precision": "links right, as a person says",
     "sibling_precision": "links by a sibling right",
+    "contract_precision": "links by a contract right",
     "hidden_identifier_recall": "companies found, identifier hidden",
     "hidden_identifier_review_recall": "found or in review, identifier hidden",
     "candidate_recall": "right one among the candidates",
@@ -40,6 +41,7 @@ _RIGHT = {
     "implied_recall": "companies found, as probabilities say",
     "labelled_recall": "companies found, as a person says",
     "sibling_recall": "siblings recognised",
+    "contract_recall": "companies found by their contracts",
 }
 _WRONG = {
     "removed_truth_link_share": "linked though the right one was removed",
