@@ -266,7 +266,7 @@ def _best(found: list[_Found], most: int) -> Candidates:
     steps = np.round((_MOST_PROMISE - promise) * _PROMISE_STEPS).astype(np.uint64)
     packed = (pairs.company.astype(np.uint64) << np.uint64(48)) | (steps << np.uint64(32))
     packed |= np.arange(len(pairs), dtype=np.uint64)
-    packed.sort()
+    packed.sort(kind="stable")  # nearly in order
     company = packed >> np.uint64(48)
     nth = np.arange(len(company)) - np.searchsorted(company, company)
     kept = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)[nth < most]

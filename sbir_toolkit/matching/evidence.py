@@ -223,14 +223,20 @@ def compare_names(
 
 def _count_neighbours(index: RecipientIndex, pairs: Candidates) -> Floats:
     """Count the recipients in the recipient's building or ZIP code, where the company is too; else 0."""
-    number = np.where(pairs.level == _BUILDING, index["place_number"][pairs.row], 0).astype(np.uint32)
-    zip5 = index["place_zip5"][pairs.row]
-    low = np.searchsorted(index["place_key"], place_key(zip5, number), side="left")
+    near = np.flatnonzero(pairs.level >= _ZIP5)
+    near = near[index["place_zip5"][pairs.row[near]] > 0]
+    row = pairs.row[near]
+    zip5 = index["place_zip5"][row]
+    number = np.where(pairs.level[near] == _BUILDING, index["place_number"][row], 0).astype(np.uint32)
     beyond = np.where(
         number > 0, place_key(zip5, number + np.uint32(1)), place_key(zip5 + np.uint32(1), number)
     )
-    count = np.searchsorted(index["place_key"], beyond, side="left") - low
-    return np.where((pairs.level >= _ZIP5) & (zip5 > 0), count, 0).astype(float)
+    low, high = (
+        np.searchsorted(index["place_key"], key, side="left") for key in (place_key(zip5, number), beyond)
+    )
+    count = np.zeros(len(pairs))
+    count[near] = high - low
+    return count
 
 
 def _compare_words(

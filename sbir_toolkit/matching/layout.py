@@ -206,7 +206,7 @@ def _sort_bearings(
     for bits, column in ((_ROW_BITS, "row"), (_KIND_BITS, "kind")):
         packed <<= np.uint64(bits)
         packed |= read(column)[part.at][part.order]
-    packed.sort()
+    packed.sort(kind="stable")  # nearly in order already, which this kind makes use of
     # A recipient that bears a name twice, such as legally and as an alternate one, is listed once: legally.
     packed = packed[find_groups(packed >> np.uint64(_KIND_BITS))]
     kind = packed.astype(np.uint8) & np.uint8((1 << _KIND_BITS) - 1)

@@ -46,7 +46,7 @@ def count_bearers(names: npt.NDArray[Any], towns: npt.NDArray[np.uint32], count:
     Parameters
     ----------
     names, towns : unsigned integer arrays of shape (n,)
-        For each bearing of a name its number and where the recipient is.
+        For each bearing of a name its number and where the recipient is; quicker in the order of the names.
     count : int
         How many names there are.
 
@@ -55,7 +55,7 @@ def count_bearers(names: npt.NDArray[Any], towns: npt.NDArray[np.uint32], count:
     int64 array of shape (count,)
     """
     both = (names.astype(np.uint64) << np.uint64(32)) | towns
-    both.sort()
+    both.sort(kind="stable")
     return np.bincount((both[find_groups(both)] >> np.uint64(32)).astype(np.int64), minlength=count)
 
 

@@ -107,7 +107,7 @@ def _search_block(
     told = np.round(keys.bits[part] * _BIT_STEPS).astype(np.uint64).clip(max=(1 << _TOLD) - 1)
     packed = ((keys.query[part] - base).astype(np.uint64) << np.uint64(_NAME + _TOLD)) | told
     both = np.repeat(packed, count) | (name << np.uint64(_TOLD))
-    both.sort()
+    both.sort(kind="stable")  # of runs in order, which this kind makes use of
     pair = both >> np.uint64(_TOLD)
     first = np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]]))
     shared = np.add.reduceat(both & np.uint64((1 << _TOLD) - 1), first) / _BIT_STEPS
@@ -121,7 +121,7 @@ def _search_block(
     steps = np.round((1 - score) * _SCORE_STEPS).astype(np.uint64)
     packed = ((query - base).astype(np.uint64) << np.uint64(_NAME + _TOLD)) | (steps << np.uint64(_NAME))
     packed |= name_at.astype(np.uint64)
-    packed.sort()
+    packed.sort(kind="stable")
     query = (packed >> np.uint64(_NAME + _TOLD)).astype(np.int64)
     top = np.arange(len(query)) - np.searchsorted(query, query) < params.max_candidates
     packed = packed[top]

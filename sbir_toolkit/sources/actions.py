@@ -3,8 +3,9 @@
 An archive holds the actions of a fiscal year, contracts or assistance: millions of records of 300 columns. Of
 a recipient they tell what no register does: the names it was filed under, what it was paid by year and by how
 many agencies, and whether an action was coded as SBIR or STTR. All archives together don't fit into memory.
-So each batch of actions is first summed up by recipient and what else is wanted, then cast into one of 64
-files by the recipient's digest; all that concerns a recipient is in one file, and file by file fits.
+So the actions are first summed up by recipient and what else is wanted, a few hundred thousand at a time,
+then cast into one of 64 files by the recipient's digest; all that concerns a recipient is in one file, and
+file by file fits.
 
 A recipient is known by its UEI, or else its DUNS, or else its name. Names and place are those of its newest
 action; the other names it was filed under are its alternate names. Sums are taken in whole cents, so that
@@ -102,8 +103,8 @@ def roll_up(parts: list[Part], limits: params.Limits) -> Iterator[Batch]:
         ours = Layout(_COLUMNS, {name: at for at, name in enumerate(_COLUMNS)}, ())
         for part in parts:
             for batch in read_csv(part, ACTION_FORMAT, limits):
-                partial, found, faults, repaired = _sum_up(batch)
-                sums.add(partial)
+                actions, found, faults, repaired = _read(batch)
+                sums.add(actions)
                 pairs.add(found)
                 _refuse_changes(batch.layout, part)
                 layout = dataclasses.replace(ours, assumptions=batch.layout.assumptions)
@@ -122,16 +123,16 @@ def roll_up(parts: list[Part], limits: params.Limits) -> Iterator[Batch]:
 
 
 class _Sums:
-    """Partial sums; they are summed up further and written when enough of them have come together."""
+    """Rows that are summed up and written when enough of them have come together."""
 
     def __init__(self, spill: Spill, condense: Callable[[pa.Table], pa.Table]) -> None:
         self._spill = spill
         self._condense = condense
         self._waiting: list[pa.Table] = []
 
-    def add(self, partial: pa.Table) -> None:
-        """Take partial sums."""
-        self._waiting.append(partial)
+    def add(self, rows: pa.Table) -> None:
+        """Take rows."""
+        self._waiting.append(rows)
         if sum(table.num_rows for table in self._waiting) > _BUFFERED_ROWS:
             self.write()
 
@@ -142,8 +143,8 @@ class _Sums:
             self._waiting = []
 
 
-def _sum_up(batch: Batch) -> tuple[pa.Table, pa.Table, list[Fault], Counter[str]]:
-    """Read a batch of actions, sum up those that agree in all but date and amount, and list its contracts."""
+def _read(batch: Batch) -> tuple[pa.Table, pa.Table, list[Fault], Counter[str]]:
+    """Read a batch of actions, and list its contracts."""
     texts, repaired = {}, Counter[str]()
     for column in ACTION_FORMAT.aliases:
         texts[column], decoded = values.clean_text(batch.text(column))
@@ -186,7 +187,7 @@ def _sum_up(batch: Batch) -> tuple[pa.Table, pa.Table, list[Fault], Counter[str]
     }
     table = pa.table({name: columns[name] for name in _PARTIAL.names}, schema=_PARTIAL)
     numbers = [contract_keys(texts[name], texts["agency"]) for name in ("award_id", "parent_award_id")]
-    return _condense(table.filter(is_usable)), _pair(table, numbers), faults, +repaired
+    return table.filter(is_usable), _pair(table, numbers), faults, +repaired
 
 
 def _condense(table: pa.Table) -> pa.Table:
@@ -207,7 +208,7 @@ def _pair(table: pa.Table, numbers: list[pa.Array]) -> pa.Table:
         pairs = table.select(["uei", "duns"]).add_column(0, "contract", contracts)
         pairs = pairs.append_column("is_sbir", table["is_sbir"])
         found.append(pairs.filter(pc.and_(has_id, pc.is_valid(contracts))))
-    return _condense_pairs(pa.concat_tables(found))
+    return pa.concat_tables(found)
 
 
 def _condense_pairs(table: pa.Table) -> pa.Table:

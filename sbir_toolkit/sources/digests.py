@@ -174,7 +174,7 @@ class Seen:
                 levels.append(some.copy())
             while len(levels) > 1 and len(levels[-2]) <= 2 * len(levels[-1]):
                 merged = np.concatenate((levels[-2], levels.pop()))
-                merged.sort()
+                merged.sort(kind="stable")  # two runs in order: it only merges them
                 levels[-1] = merged
         wanted = _SLOTS_PER_DIGEST * sum(len(level) for levels in self._ranges for level in levels)
         if len(self._is_taken) < min(wanted, _MOST_SLOTS):
