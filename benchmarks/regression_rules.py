@@ -157,22 +157,27 @@ def main() -> None:
     """Measure and print both tables."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--series", type=int, default=500, help="series of each kind")
+    parser.add_argument("--seed", type=int, default=1, help="of the series; another one gives other series")
     options = parser.parse_args()
     kinds = [(model, length) for model in MODELS for length in LENGTHS]
     with ProcessPoolExecutor() as pool:
-        own = list(pool.map(_measure_own, kinds, [options.series] * len(kinds)))
+        own = list(pool.map(_measure_own, kinds, [_seeds(kind, options) for kind in kinds]))
     print("The toolkit's rule\n")
     print(pd.DataFrame(own).to_string(index=False, float_format="{:.3f}".format), "\n")
-    others = [_measure_others(kind, options.series) for kind in kinds]
+    others = [_measure_others(kind, _seeds(kind, options)) for kind in kinds]
     print("Other rules, asked once, 3 runs after the change (false: asked once, before it)\n")
     print(pd.concat(others).groupby("rule", sort=False).mean(numeric_only=True).round(3).to_string())
 
 
-def _measure_own(kind: tuple[str, int], series: int) -> dict[str, object]:
+def _seeds(kind: tuple[str, int], options: argparse.Namespace) -> range:
+    first = 1_000_000 * options.seed + 1_000 * kind[1]
+    return range(first, first + options.series)
+
+
+def _measure_own(kind: tuple[str, int], seeds: range) -> dict[str, object]:
     row: dict[str, object] = {"model": kind[0], "runs": kind[1]}
     for step in STEPS:
-        seeds = range(series)
-        seen = pd.DataFrame([watch_series(*kind, step, 1_000 * kind[1] + seed) for seed in seeds])
+        seen = pd.DataFrame([watch_series(*kind, step, seed) for seed in seeds])
         if step == 1.0:
             row |= {"false": seen["raised"].mean(), "asked_per_run": seen["asked"].mean()}
         else:
@@ -181,10 +186,10 @@ def _measure_own(kind: tuple[str, int], series: int) -> dict[str, object]:
     return row
 
 
-def _measure_others(kind: tuple[str, int], series: int) -> pd.DataFrame:
+def _measure_others(kind: tuple[str, int], seeds: range) -> pd.DataFrame:
     found: dict[str, dict[str, float]] = {}
     for step in STEPS[1:]:
-        made = [plain_series(*kind, step, 1_000 * kind[1] + seed) for seed in range(series)]
+        made = [plain_series(*kind, step, seed) for seed in seeds]
         answers = {name: [(rule(y[:-3]), rule(y)) for y in made] for name, rule in _RULES.items()}
         for name, (peer, code) in _PEERS.items():
             if has_environment(peer):

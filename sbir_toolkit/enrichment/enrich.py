@@ -301,7 +301,7 @@ def _depends_on(index: Path, params: Params) -> dict[str, str]:
     return {
         "index": index.name,
         "matching": digest_value(params.matching.model_dump(mode="json", exclude={"overrides"})),
-        "code": code_digest("matching"),
+        "code": code_digest("enrichment", "matching"),
         "libraries": digest_value(library_versions(DECIDING_LIBRARIES)),
     }
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,14 +23,14 @@ import pyarrow.parquet as pq
 from sbir_toolkit.enrichment.isolation import DATA_ERRORS, SuspectError, Work, count_deaths, isolate, marked
 from sbir_toolkit.enrichment.journal import Commit, Journal
 from sbir_toolkit.enrichment.persistence import persist
-from sbir_toolkit.enrichment.plan import KEY, Chunk, ChunkTask, company_keys
+from sbir_toolkit.enrichment.plan import KEY, KEYED, Chunk, ChunkTask, company_keys
 from sbir_toolkit.enrichment.schedulers import Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
 from sbir_toolkit.memory import release
 from sbir_toolkit.meter import emit
 from sbir_toolkit.params import Compute, Limits, Matching
-from sbir_toolkit.storage import digest_file, write_parquet
+from sbir_toolkit.storage import atomic_path, digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
 
 
@@ -83,10 +82,10 @@ def execute_chunks(
         committed_rows=sum(commit.rows for commit in committed.values()),
     )
     missing = [chunk for chunk in chunks if chunk.key not in committed]
-    known = _carry_over(journal, [chunk.key for chunk in chunks]) if missing else None
+    known = _carry_over(journal, companies, [chunk.key for chunk in chunks], missing) if missing else None
     tasks = [
-        ChunkTask(str(companies), str(index), str(journal.part(chunk.key)), chunk, matching, known)
-        for chunk in missing
+        ChunkTask(str(companies), str(index), str(journal.part(chunk.key)), chunk, matching, known, number)
+        for number, chunk in enumerate(missing)
     ]
 
     def commit(done: Commit) -> None:
@@ -115,17 +114,21 @@ def match_chunk(task: ChunkTask) -> Commit:
     clock, cpu = time.perf_counter(), time.thread_time()
     with pq.ParquetFile(task.companies) as file:
         companies = _read_rows(file, task.chunk.start, task.chunk.stop)
-    frame, keys = companies.to_pandas(), company_keys(companies)
-    known = _known_of(task.known, keys)
-    new = frame[~frame["company_id"].isin(known["company_id"])]
-    matches = pd.concat([known, match_companies(new, _opened_index(task.index), task.matching)])
-    matches = matches.set_index("company_id").loc[frame["company_id"]].reset_index()
+    keys = company_keys(companies)
+    known = _known_of(task)
+    new = companies.filter(pc.invert(pc.is_in(keys, known[KEY])))
+    found = [known.select(COMPANY_MATCHES.names)]
+    if new.num_rows:
+        matches = match_companies(new.to_pandas(), _opened_index(task.index), task.matching)
+        found.append(COMPANY_MATCHES.arrow(matches))
+    whole = pa.concat_tables(found)
+    places = pc.index_in(companies["company_id"], whole["company_id"].combine_chunks())
     part = Path(task.part)
-    write_parquet(part, COMPANY_MATCHES.arrow(matches).append_column(KEY, keys))
+    write_parquet(part, whole.take(places).append_column(KEY, keys))
     return Commit(
         key=task.chunk.key,
-        rows=len(matches),
-        reused=len(known),
+        rows=companies.num_rows,
+        reused=companies.num_rows - new.num_rows,
         digest=digest_file(part),
         elapsed_s=time.perf_counter() - clock,
         cpu_s=time.thread_time() - cpu,
@@ -133,29 +136,43 @@ def match_chunk(task: ChunkTask) -> Commit:
     )
 
 
-def _carry_over(journal: Journal, keys: list[str]) -> str | None:
-    """Collect what chunks of other files found out: a refreshed file has mostly the same companies."""
-    parts = [
-        table.filter(pc.invert(pc.is_in(table["company_id"], pa.array(commit.rejected, pa.string()))))
-        for commit in journal.beside(keys)
-        for table in [pq.read_table(journal.part(commit.key))]
-    ]
-    if not parts:
+def _carry_over(journal: Journal, companies: Path, keys: list[str], missing: list[Chunk]) -> str | None:
+    """Collect what chunks of other files found out: a refreshed file has mostly the same companies.
+
+    Each old part is read once. What is known of one missing chunk's companies makes one row group, in the
+    order of the chunks, so that a worker reads what is its own and nothing else.
+    """
+    commits = journal.beside(keys)
+    if not commits:
         return None
-    known = pa.concat_tables(parts).to_pandas().drop_duplicates(KEY)
+    own = company_keys(pq.read_table(companies, columns=list(KEYED)))
+    wanted = pa.concat_arrays([piece for chunk in missing for piece in _cut(own, chunk).chunks])
+    parts = []
+    for commit in commits:
+        table = pq.read_table(journal.part(commit.key))
+        is_rejected = pc.is_in(table["company_id"], pa.array(commit.rejected, pa.string()))
+        parts.append(table.filter(pc.and_(pc.is_in(table[KEY], wanted), pc.invert(is_rejected))))
+    known = pa.concat_tables(parts).combine_chunks()
+    if not known.num_rows:
+        return None
     path = journal.folder / "known.parquet"
-    keys = pa.array(known[KEY], pa.string())
-    write_parquet(path, COMPANY_MATCHES.arrow(known[COMPANY_MATCHES.names]).append_column(KEY, keys))
+    known_keys = known[KEY].combine_chunks()
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, known.schema, compression="lz4") as file:
+        for chunk in missing:
+            places = pc.index_in(_cut(own, chunk), known_keys).drop_null()
+            file.write_table(known.take(places), row_group_size=chunk.rows)
     return str(path)
 
 
-def _known_of(path: str | None, keys: pa.ChunkedArray) -> pd.DataFrame:
-    if path is None:
-        nothing: pd.DataFrame = COMPANY_MATCHES.arrow_schema.empty_table().to_pandas()
-        return nothing
-    wanted = pc.is_in(pc.field(KEY), keys.combine_chunks())
-    known: pd.DataFrame = pq.read_table(path, columns=COMPANY_MATCHES.names, filters=wanted).to_pandas()
-    return known
+def _cut(keys: pa.ChunkedArray, chunk: Chunk) -> pa.ChunkedArray:
+    return keys.slice(chunk.start, chunk.rows)
+
+
+def _known_of(task: ChunkTask) -> pa.Table:
+    if task.known is None:
+        return COMPANY_MATCHES.arrow_schema.append(pa.field(KEY, pa.string())).empty_table()
+    with pq.ParquetFile(task.known) as file:
+        return file.read_row_group(task.known_group)
 
 
 @functools.lru_cache(maxsize=2)

@@ -50,7 +50,10 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ChunkTask:
-    """What a worker is told: where things are, which rows are its own, and what is known of some already."""
+    """What a worker is told: where things are, which rows are its own, and what is known of some already.
+
+    What is known stands in the file `known`, for this chunk in the row group `known_group`.
+    """
 
     companies: str
     index: str
@@ -58,6 +61,7 @@ class ChunkTask:
     chunk: Chunk
     matching: Matching
     known: str | None = None
+    known_group: int = 0
 
 
 @dataclass(frozen=True)

@@ -169,12 +169,14 @@ class _DaskPool:
             for key, task in tasks.items()
         }
         for future in dask_as_completed(list(keys)):
-            error = future.exception()
+            try:
+                error = future.exception()
+                result = None if error else future.result()
+            except FutureCancelledError as wrong:  # the scheduler went away between the two
+                raise _lost(wrong) from wrong
             if isinstance(error, FutureCancelledError):
                 raise _lost(error) from error
-            yield Ended(
-                keys[future], None if error else future.result(), error, isinstance(error, KilledWorker)
-            )
+            yield Ended(keys[future], result, error, isinstance(error, KilledWorker))
             future.release()
 
 

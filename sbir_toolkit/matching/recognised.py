@@ -53,9 +53,8 @@ _FIRST_SHARES = np.array(
 )
 _LEAN = 20.0
 _MOST_PLACES = 3
-# What is less probable than the first can't become worth a look by it, what is more so can't cease to be
-# acceptable.
-_MOVABLE = (0.25, 0.985)
+# What is less probable than the first can't become acceptable by it, what is more so can't cease to be.
+_MOVABLE = (0.4, 0.985)
 _MOST_SHARE = 0.998
 TOLD_BY = ("recipient_id", "tier", "decision", "match_probability", "runner_up_probability")
 """What is to be known of each company's match."""

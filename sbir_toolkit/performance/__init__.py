@@ -20,8 +20,9 @@ from sbir_toolkit.performance.causes import (
 from sbir_toolkit.performance.differences import StagePath, take_side
 from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
 from sbir_toolkit.performance.history import History
-from sbir_toolkit.performance.regression import StageVerdicts, accept_change, judge_stages, trend_frame
+from sbir_toolkit.performance.regression import StageVerdicts, accept_change, judge_stages
 from sbir_toolkit.performance.sides import Repeat
+from sbir_toolkit.performance.trends import phase_trend_frame, trend_frame
 
 __all__ = [
     "Baseline",
@@ -45,6 +46,7 @@ __all__ = [
     "measure_run",
     "memory_samples",
     "name_causes",
+    "phase_trend_frame",
     "recommend",
     "stored_baseline",
     "take_side",

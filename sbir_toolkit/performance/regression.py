@@ -36,7 +36,6 @@ from sbir_toolkit.performance.rule import Judgement, judge_series
 from sbir_toolkit.performance.schema import describe_machine
 from sbir_toolkit.performance.series import IDENTITIES, MEASURES, Series, observe, pick_series
 
-TREND_COLUMNS = ("run_id", "created", "stage", "elapsed_s", "cost_s_per_row", "peak_bytes")
 _KINDS = {
     "id": "str",
     "stage": "str",
@@ -223,54 +222,6 @@ def accept_change(history: History, run_id: str, verdicts: StageVerdicts, regres
     history.accept(regression, str(run["name"]), str(run["machine"]), since=since, why=why)
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))
     return f"{regression} accepted: runs of '{run['name']}' since {day} are the new baseline. Reason: {why}"
-
-
-def trend_frame(history_stages: pd.DataFrame, run: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Give the figures of all runs in which a stage did its work, tidy for drawing.
-
-    Parameters
-    ----------
-    history_stages : pandas.DataFrame
-        From `History.stages`.
-    run
-        The record of a run that may still be going on. When given, only runs with parameters of the same name
-        on the same machine count, and those of its stages that have ended stand as the latest.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each run and stage, the oldest run first: run_id, created (seconds since 1970), stage,
-        elapsed_s, cost_s_per_row (null where no rows were read), peak_bytes.
-    """
-    done = pd.DataFrame(history_stages[history_stages["status"] == "done"])
-    if run is not None:
-        done = _with_run(done, run)
-    done["cost_s_per_row"] = done["elapsed_s"] / done["rows_in"].where(done["rows_in"] > 0)
-    trend: pd.DataFrame = done[list(TREND_COLUMNS)]
-    return trend.sort_values(["created", "run_id"], kind="stable").reset_index(drop=True)
-
-
-def _with_run(done: pd.DataFrame, run: Mapping[str, Any]) -> pd.DataFrame:
-    machine = describe_machine(run.get("environment") or {})
-    is_alike = (done["name"] == run.get("name")) & (done["machine"] == machine)
-    earlier = done[is_alike & (done["run_id"] != run["run_id"])]
-    figures = ("elapsed_s", "rows_in", "peak_bytes")
-    own = pd.DataFrame(
-        [
-            {
-                "run_id": run["run_id"],
-                "created": run["created"],
-                "stage": name,
-                **{figure: stage.get(figure) for figure in figures},
-            }
-            for name, stage in run["stages"].items()
-            if stage.get("status") == "done"
-        ],
-        columns=["run_id", "created", "stage", *figures],
-    )
-    own = own.astype({name: earlier[name].dtype for name in own.columns})
-    together: pd.DataFrame = pd.concat([earlier, own], ignore_index=True) if len(own) else earlier
-    return together
 
 
 def _accepted(history: History, run: Mapping[str, Any]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,18 @@ class Disk:
     steps: int = 0
     _names: dict[str, int] = field(default_factory=dict)
     _flushed: dict[int, bytes] = field(default_factory=dict)
+    _held: ExitStack = field(default_factory=ExitStack)
+    _seen: set[int] = field(default_factory=set)
 
     @contextmanager
     def listening(self, patch: pytest.MonkeyPatch) -> Iterator[None]:
         """Note the states while the block runs."""
-        with patch.context() as patched:
-            for name in ("write", "fsync", "replace"):
-                patched.setattr(os, name, self._heard(name, getattr(os, name)))
-            yield
-        self._note()
+        with self._held:
+            with patch.context() as patched:
+                for name in ("write", "fsync", "replace"):
+                    patched.setattr(os, name, self._heard(name, getattr(os, name)))
+                yield
+            self._note()
 
     def _heard(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def heard(first: Any, *more: Any, **named: Any) -> Any:
@@ -65,6 +68,10 @@ class Disk:
 
     def _note(self) -> None:
         present = {file.name: file.stat().st_ino for file in self._files()}
+        for name in [name for name, node in present.items() if node not in self._seen]:
+            # While a file is open its number isn't given to another one, so a number means one file.
+            self._held.enter_context((self.folder / name).open("rb"))
+            self._seen.add(present[name])
         bytes_of = {file.stat().st_ino: file.read_bytes() for file in self._files()}
         choices = []
         for name in sorted(present.keys() | self._names.keys()):

@@ -232,6 +232,9 @@ class Matching(RuleBasedStateMachine):
         new = [one for chunk in self.missing for one in chunk if one not in carried]
         self.matcher.matched.clear()
         journal = Kept(self._home())
+        for mark in self._home().glob("*.begun"):
+            # A chunk that died twice is isolated in a process of its own; that has tests of its own.
+            mark.unlink()
         try:
             with dying_before(step, self._home()):
                 found = go_on(companies, self.parameter, journal)

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sbir_toolkit.performance import chunk_figures, measure_run
+from sbir_toolkit.performance import History, chunk_figures, measure_run, phase_trend_frame
 from sbir_toolkit.tables import STAGE_FIGURES
 
-from .runs import CREATED, chunk_event, phase_event, run_record, sample_event, stage
+from .runs import CREATED, chunk_event, keep, phase_event, run_record, sample_event, stage
 
 
 def row_of(figures, name, phase="all"):
@@ -128,3 +128,19 @@ def test_a_phase_knows_what_it_is_a_part_of():
     ]
     figures = measure_run(run_record(), events).set_index("phase")["inside"]
     assert figures[["score", "pairs", "match", "join"]].fillna("-").tolist() == ["match", "score", "-", "-"]
+
+
+def test_phases_add_up_to_their_stage_in_each_run(tmp_path):
+    """Inner phases count once, the rest of the stage is a part, and the run under way stands last."""
+    history = History(tmp_path / "history.sqlite")
+    for run_id, scored_s in (("r1", 2.0), ("r2", 5.0)):
+        run = run_record(run_id, {"match": stage(0, 6 + scored_s)})
+        run["created"] = CREATED + scored_s
+        events = [phase_event("match", "match", 1, 3 + scored_s), phase_event("match", "score", 2, scored_s)]
+        if run_id == "r1":
+            keep(history, run, events)
+    parts = phase_trend_frame(history, run, measure_run(run, events))
+    took = parts.pivot_table("elapsed_s", "run_id", "phase")
+    assert took["score"].tolist() == [2.0, 5.0]
+    assert took["match"].tolist() == [3.0, 3.0]
+    assert took.sum(axis=1).tolist() == [8.0, 11.0]

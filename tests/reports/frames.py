@@ -132,6 +132,14 @@ TRENDS = pd.DataFrame(
     ],
     columns=["run_id", "created", "stage", "elapsed_s", "cost_s_per_row", "peak_bytes"],
 )
+PHASE_TRENDS = pd.DataFrame(
+    [
+        (run, float(day), "match_recipients", phase, seconds)
+        for day, (run, scored_s) in enumerate([("r1", 2.0), ("r2", 2.0), ("r3", 5.0)])
+        for phase, seconds in (("index", 3.0), ("score", scored_s), ("rest of the stage", 1.0))
+    ],
+    columns=["run_id", "created", "stage", "phase", "elapsed_s"],
+)
 HISTORY = pd.DataFrame(
     [("r1", 1.0, "match_rate", 0.80), ("r2", 2.0, "match_rate", 0.75), ("r2", 2.0, "matched_usd", 5e6)],
     columns=["run_id", "created", "metric", "value"],

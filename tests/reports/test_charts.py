@@ -108,6 +108,11 @@ DRAWN: dict[str, tuple[Callable[[pd.DataFrame], Chart], pd.DataFrame, str]] = {
         frames.TRENDS,
         "Largest change: load awards, 20.0 % more time per row than the earlier runs",
     ),
+    "phase_trends": (
+        charts.phase_trends,
+        frames.PHASE_TRENDS,
+        "match recipients: 9.00 s in the latest run",
+    ),
     "recommendations_bar": (
         charts.recommendations_bar,
         frames.RECOMMENDATIONS,
@@ -138,6 +143,7 @@ MEASURES = {
     "stage_timeline": "elapsed_s",
     "stage_memory": "peak_bytes",
     "stage_trends": "elapsed_s",
+    "phase_trends": "elapsed_s",
 }
 
 
@@ -266,3 +272,11 @@ def test_plain_text_says_the_same_as_the_picture() -> None:
     assert text.startswith("Chart: Peak memory 1.31 GB, in match recipients.")
     assert "load awards 310 MB" in text
     assert text.endswith("Source: table stage_figures.")
+
+
+def test_the_phase_that_grew_is_named_with_its_run() -> None:
+    """With a confirmed change of time the title says which stage, since when, and where in it."""
+    change = ("match_recipients", "all", "time", "r3", 0.5)
+    verdicts = pd.DataFrame([change], columns=["stage", "phase", "measure", "onset_run", "change_share"])
+    title = charts.phase_trends(frames.PHASE_TRENDS, verdicts).title
+    assert title == "match recipients takes 3.00 s longer since run r3, 100 % of it in score"

@@ -16,6 +16,7 @@ from sbir_toolkit.reports.charts.matches import (
     probability_histogram,
     reliability_curve,
 )
+from sbir_toolkit.reports.charts.phases import phase_trends
 from sbir_toolkit.reports.charts.stages import recommendations_bar, stage_memory, stage_timeline, stage_trends
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "gate_values",
     "match_rate_by",
     "metric_trends",
+    "phase_trends",
     "probability_histogram",
     "recipients_by_source_and_identifier_fill",
     "recommendations_bar",
