@@ -69,12 +69,12 @@ def match(options: argparse.Namespace) -> int:
 
     project = find_project(options.outputs)
     file = find_params_file(project, options.params) if options.params else None
-    told = load_params(file, options.set)
-    economise(told.limits.memory_mb)  # before anything loads Arrow
+    asked = load_params(file, options.set)
+    economise(asked.limits.memory_mb)  # before anything loads Arrow
     from sbir_toolkit.pipeline.match import match_awards
     from sbir_toolkit.sources.remote import check_writable, fetch_input, is_url, send_file
 
-    params = with_overrides(project, fetch_inputs(project, told, say=_say))
+    params = with_overrides(project, fetch_inputs(project, asked, say=_say))
 
     def here(name: str) -> Path:
         return fetch_input(name, project.store, params.fetch, say=_say) if is_url(name) else Path(name)
