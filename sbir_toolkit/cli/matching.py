@@ -66,12 +66,15 @@ def match(options: argparse.Namespace) -> int:
     from sbir_toolkit.memory import economise
     from sbir_toolkit.params import load_params
     from sbir_toolkit.pipeline.project import fetch_inputs, find_params_file, find_project, with_overrides
-    from sbir_toolkit.sources.remote import check_writable, fetch_input, is_url, send_file
 
     project = find_project(options.outputs)
     file = find_params_file(project, options.params) if options.params else None
-    params = fetch_inputs(project, load_params(file, options.set), say=_say)
-    params = with_overrides(project, params)
+    asked = load_params(file, options.set)
+    economise(asked.limits.memory_mb)  # before anything loads Arrow
+    from sbir_toolkit.pipeline.match import match_awards
+    from sbir_toolkit.sources.remote import check_writable, fetch_input, is_url, send_file
+
+    params = with_overrides(project, fetch_inputs(project, asked, say=_say))
 
     def here(name: str) -> Path:
         return fetch_input(name, project.store, params.fetch, say=_say) if is_url(name) else Path(name)
@@ -80,9 +83,6 @@ def match(options: argparse.Namespace) -> int:
         check_writable(options.out)
     awards, recipients = here(options.awards), [here(name) for name in (options.recipients, *options.also)]
     review = Path(options.review) if options.review else None
-    economise(params.limits.memory_mb)
-    from sbir_toolkit.pipeline.match import match_awards
-
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory()) if is_url(options.out) else None
         out = Path(folder) / PurePosixPath(options.out).name if folder else Path(options.out)
