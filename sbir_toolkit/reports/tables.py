@@ -33,6 +33,7 @@ from sbir_toolkit.reports.units import (
     format_share,
     format_shares,
     format_usd,
+    format_weights,
     metric_unit,
 )
 
@@ -154,7 +155,8 @@ def show_table(
         What to show, in its order; a named index becomes its first columns.
     units
         Units of columns whose name doesn't tell, by column: share, usd, seconds, bytes, count, number,
-        probability, rate, moment (seconds since 1970), badge, digest, text, or plain (as it is).
+        probability, rate, moment (seconds since 1970), badge, digest, weights (of evidence), text, or plain
+        (as it is).
     caption
         What the table holds, above it.
     max_rows
@@ -203,6 +205,8 @@ def _join_intervals(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Unit]]
 def _unit_of(name: str, values: pd.Series[Any]) -> Unit:
     if name in _BADGE_COLUMNS:
         return "badge"
+    if name == "evidence":
+        return "weights"
     if name == "digest" or name.endswith("_digest"):
         return "digest"
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
@@ -262,7 +266,7 @@ def _cell(value: Any, unit: Unit) -> tuple[str, str]:
     if unit in _WRITERS:
         text = _WRITERS[unit](value)
         return text, escape(text)
-    return _write_text(value)
+    return _write_text(format_weights(str(value)) if unit == "weights" else value)
 
 
 def _write_text(value: Any) -> tuple[str, str]:

@@ -7,6 +7,7 @@ unless it is exactly that.
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -15,7 +16,7 @@ DASH = "\u2013"
 
 Unit = Literal[
     "badge", "bytes", "count", "day", "digest", "moment", "number", "plain", "probability", "rate", "seconds",
-    "share", "text", "usd",
+    "share", "text", "usd", "weights",
 ]  # fmt: skip
 _SHARES = ("_rate", "_share", "_precision", "_recall", "_coverage", "_calibration_error", "_conserved")
 
@@ -106,6 +107,22 @@ def format_probability(value: float | None) -> str:
     if 0.9995 <= value < 1:
         return ">0.999"
     return "<0.001" if 0 < value < 0.0005 else f"{value:.3f}"
+
+
+def format_weights(evidence: str) -> str:
+    """Write pieces of evidence with their weights, in bits, the heaviest first; what is no JSON stays.
+
+    Examples
+    --------
+    >>> format_weights('{"prior": -6.9, "name": 9.7, "legal form": 1.5, "told by": "9084bea8 1580.28"}')
+    'name +9.7, prior -6.9, legal form +1.5, told by 9084bea8 1580.28'
+    """
+    if not evidence.startswith("{"):
+        return evidence
+    pieces = json.loads(evidence)
+    weights = {piece: bits for piece, bits in pieces.items() if isinstance(bits, int | float)}
+    told = [f"{piece} {weights[piece]:+.1f}" for piece in sorted(weights, key=lambda one: -abs(weights[one]))]
+    return ", ".join(told + [f"{piece} {pieces[piece]}" for piece in pieces if piece not in weights])
 
 
 def format_usd(value: float | None) -> str:

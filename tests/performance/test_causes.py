@@ -91,6 +91,13 @@ def test_more_work(history):
     assert told.table["share"].tolist() == pytest.approx([1.0])
 
 
+def test_fewer_rows_explain_no_growth(history):
+    """With a tenth of the rows and the same CPU time, what takes longer is waiting, not dearer computing."""
+    told = explain(history, score=(9.0, 5.0, 10), rows_in=100)
+    assert first(told)[:2] == ("waiting", "score")
+    assert told.table["share"].tolist() == pytest.approx([1.0])
+
+
 def test_the_machine(history):
     """When the calibration task took as much longer, the machine is the cause, whatever changed."""
     told = explain(history, score=(6.0, 6.0, 100), elapsed_s=12.0, cpu_s=9.6, calibration_s=0.06, **CODE)

@@ -48,7 +48,7 @@ def test_metrics_are_written_in_their_rows_unit() -> None:
 def test_values_are_written_as_their_metric_or_estimate_tells() -> None:
     """Gates' values follow the metric's name, and accuracy estimates are shares."""
     assert '<td class="n">94.3 %</td>' in show_table(frames.GATES).html()
-    assert '<td class="n">1</td>' in show_table(frames.GATES).html()
+    assert '<td class="n">100 %</td>' in show_table(frames.GATES).html()
     assert '<td class="n">99.0 %</td>' in show_table(frames.ACCURACY).html()
 
 
@@ -137,3 +137,11 @@ def test_style_comes_with_the_html_of_a_notebook_only() -> None:
     """In JupyterLab a table brings its style; in a report the page has it once."""
     table = show_table(frames.GATES)
     assert table._repr_html_() == f"<style>{table_style()}</style>{table.html()}"
+
+
+def test_evidence_is_written_in_words() -> None:
+    """The weights of evidence are read, the heaviest first; words stay as they are."""
+    evidence = ['{"prior": -6.9, "name": 9.7, "told by": "c7"}', "Name (strong)."]
+    html = show_table(pd.DataFrame({"evidence": evidence})).html()
+    assert "<td>name +9.7, prior -6.9, told by c7</td>" in html
+    assert "<td>Name (strong).</td>" in html
