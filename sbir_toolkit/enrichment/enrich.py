@@ -36,6 +36,7 @@ from sbir_toolkit.enrichment.schedulers import thread_count, worker_count
 from sbir_toolkit.enrichment.settle import settle_overrides
 from sbir_toolkit.locks import LONGEST_WAIT_S, locked
 from sbir_toolkit.matching import build_index, open_index
+from sbir_toolkit.memory import release
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Params
 from sbir_toolkit.storage import digest_file, digest_value
@@ -203,6 +204,7 @@ def link_awards(
         combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
     rejected = {name: why for commit in commits.values() for name, why in commit.rejected.items()}
     write_rejects(rejected, tables)
+    release()  # what the chunks used
     decided = Path(params.matching.overrides) if params.matching.overrides else None
     relate_siblings(
         tables,
@@ -211,6 +213,7 @@ def link_awards(
         threads=thread_count(params.compute),
         at_once=max((chunk.rows for chunk in plan.chunks), default=1),
     )
+    release()
     overrides = settle_overrides(decided, tables, opened, params.matching)
     with ThreadPoolExecutor(1) as beside:
         asked = (

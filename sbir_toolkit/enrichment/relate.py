@@ -7,6 +7,8 @@ companies were cut. People decide after it (see `settle`), and have the last wor
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,9 +18,10 @@ from sbir_toolkit.enrichment.combine import MatchTables
 from sbir_toolkit.matching import RecipientIndex
 from sbir_toolkit.matching.match import match_siblings
 from sbir_toolkit.matching.recognised import TOLD_BY
+from sbir_toolkit.matching.texts import Ints
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
-from sbir_toolkit.storage import write_parquet
+from sbir_toolkit.storage import parquet_writer
 from sbir_toolkit.tables import COMPANY_MATCHES
 
 
@@ -44,18 +47,29 @@ def relate_siblings(
         How many companies were matched anew.
     """
     with phase("siblings") as span:
-        matches = pq.read_table(tables.company_matches)
+        matches = pq.read_table(tables.company_matches, columns=["company_id", *TOLD_BY])
         # Who can't be matched isn't tried again: it would kill this process as it did the worker.
         rejected = pq.read_table(tables.company_rejects, columns=["company_id"])["company_id"]
         can_be = pc.invert(pc.is_in(matches["company_id"], rejected.combine_chunks()))
         told = matches.select(list(TOLD_BY)).filter(can_be).to_pandas()
         companies = pq.read_table(tables.companies).filter(can_be)
         again = match_siblings(companies, told, index, params, threads=threads, at_once=at_once)
-        again.index = np.flatnonzero(can_be.to_numpy())[again.index]
         if len(again):
-            both = pa.concat_tables([matches, COMPANY_MATCHES.arrow(again)])
-            rows = np.arange(matches.num_rows)
-            rows[again.index] = matches.num_rows + np.arange(len(again))
-            write_parquet(tables.company_matches, both.take(pa.array(rows)))
+            rows = np.flatnonzero(can_be.to_numpy())[again.index]
+            _replace(tables.company_matches, rows, COMPANY_MATCHES.arrow(again))
         span.rows = len(again)
     return len(again)
+
+
+def _replace(path: Path, rows: Ints, new: pa.Table) -> None:
+    """Put other rows in the place of some of a stored table, which are ascending, a row group at a time."""
+    first = 0
+    with pq.ParquetFile(path) as file, parquet_writer(path, file.schema_arrow) as writer:
+        for group in range(file.num_row_groups):
+            old = file.read_row_group(group)
+            low, high = np.searchsorted(rows, [first, first + old.num_rows])
+            taken = np.arange(old.num_rows)
+            taken[rows[low:high] - first] = old.num_rows + np.arange(high - low)
+            both = pa.concat_tables([old, new.slice(low, high - low)])
+            writer.write_table(both.take(pa.array(taken)))
+            first += old.num_rows

@@ -11,7 +11,7 @@ kind is abbreviated are left aside.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -54,6 +54,11 @@ class Places:
     def take(self, rows: Ints) -> Places:
         """Pick rows, in the order given."""
         return Places(*(getattr(self, part.name)[rows] for part in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Places]) -> Places:
+        """Put places one after the other."""
+        return cls(*(np.concatenate([getattr(each, part.name) for each in parts]) for part in fields(cls)))
 
 
 def read_places(address: pa.Array, city: pa.Array, state: pa.Array, zip5: pa.Array) -> Places:
