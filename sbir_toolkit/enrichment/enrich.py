@@ -207,7 +207,13 @@ def link_awards(
     rejected = {name: why for commit in commits.values() for name, why in commit.rejected.items()}
     write_rejects(rejected, tables)
     decided = Path(params.matching.overrides) if params.matching.overrides else None
-    relate_siblings(tables, opened, params.matching, threads=thread_count(params.compute))
+    relate_siblings(
+        tables,
+        opened,
+        params.matching,
+        threads=thread_count(params.compute),
+        at_once=max((chunk.rows for chunk in plan.chunks), default=1),
+    )
     overrides = settle_overrides(decided, tables, opened, params.matching)
     with ThreadPoolExecutor(1) as beside:
         asked = (
