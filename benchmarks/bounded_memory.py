@@ -3,7 +3,7 @@
 Each is done twice from an empty store: *free*, as the parameters are; and *capped*, with `limits.memory_mb`
 lowered and the data segment of every process limited by the system (`RLIMIT_DATA`: what a process asks for
 beyond that fails, so a success is a proof). Then the tables are compared byte by byte, and the most memory
-that all processes together held of their own must lie below `--tree-mb`.
+that all processes together held of their own must lie below `--tree-mb`. What fails is shown, too.
 
 Files mapped into memory, the recipient index above all, aren't a process's own: they are in the system's
 cache, which takes them back when it needs the room. What the whole tree held with them stands beside it.
@@ -48,6 +48,13 @@ class Compared:
     tables: int
     differing: list[str]
 
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong in it: runs that failed, tables with other bytes."""
+        runs = (("free", self.free), ("capped", self.capped))
+        failed = [f"{way}: exit code {run.exit_code}" for way, each in runs for run in each if run.exit_code]
+        return failed + [f"other bytes in {name}" for name in self.differing]
+
 
 def main() -> None:
     """Make the files, measure both ways, compare, and store; exit with 1 when the bound doesn't hold."""
@@ -72,13 +79,15 @@ def main() -> None:
             f"free: parameters as they are; capped: limits.memory_mb={options.memory_mb}, "
             f"RLIMIT_DATA {options.cap_mb:,} MB for every process",
             "own MB: what the processes together share with no file; with files: PSS of the tree",
+            "largest segment: VmData of any one process, which is capped; untouched room counts in it",
+            *(f"{step}, capped, held at its peak: {_held(found.capped)}" for step, found in compared.items()),
         ],
     )
-    broken = [name for found in compared.values() for name in found.differing]
+    faults = [f"{step}, {fault}" for step, found in compared.items() for fault in found.faults]
     held = max(run.own_mb for found in compared.values() for run in found.capped)
-    if broken or held >= options.tree_mb:
+    if faults or held >= options.tree_mb:
         raise SystemExit(
-            f"the bound doesn't hold: {held:,.0f} MB; other bytes in {', '.join(broken) or 'none'}"
+            f"the bound doesn't hold: {held:,.0f} MB held; {'; '.join(faults) or 'no faults besides'}"
         )
 
 
@@ -101,17 +110,23 @@ def _compare(step: str, files: Path, options: argparse.Namespace) -> Compared:
             command = [*TOOLKIT, "--outputs", str(outputs), *_words(step, files, outputs)]
             if way == "capped":
                 command += ["-p", f"limits.memory_mb={options.memory_mb}"]
-            runs.append(measure(command, data_mb=options.cap_mb if way == "capped" else None))
+            cap_mb = options.cap_mb if way == "capped" else None
+            last = measure(command, data_mb=cap_mb, may_fail=True)
+            runs.append(last)
             digests[way] = _digest_tables(outputs)
+            ended = f"exit code {last.exit_code}: {last.printed.strip()[-300:]}" if last.exit_code else ""
             print(
-                f"{step:<6} {way:<7} {runs[-1].wall_s:8.1f} s {runs[-1].own_mb:7.0f} MB of its own",
+                f"{step:<6} {way:<7} {last.wall_s:8.1f} s {last.own_mb:7.0f} MB of its own {ended}",
                 flush=True,
             )
     names = sorted(digests["free"].keys() | digests["capped"].keys())
     differing = [name for name in names if digests["free"].get(name) != digests["capped"].get(name)]
-    return Compared(
-        measured["free"], measured["capped"], len(names), [f"{step}: {name}" for name in differing]
-    )
+    return Compared(measured["free"], measured["capped"], len(names), differing)
+
+
+def _held(runs: list[Measured]) -> str:
+    most = max(runs, key=lambda run: run.own_mb)
+    return ", ".join(f"{name} {mb:,.0f} MB" for name, mb in most.held_mb)
 
 
 def _words(step: str, files: Path, outputs: Path) -> list[str]:
@@ -141,6 +156,7 @@ def _table(compared: dict[str, Compared], options: argparse.Namespace) -> pd.Dat
                     "command": step,
                     "memory": way if way == "free" else f"{options.cap_mb:,} MB a process",
                     "own MB": spread([run.own_mb for run in runs], 0),
+                    "largest segment": spread([run.segment_mb for run in runs], 0),
                     "with files": spread([run.peak_mb for run in runs], 0),
                     "wall s": spread([run.wall_s for run in runs]),
                     "CPU s": spread([run.cpu_s for run in runs]),

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +38,27 @@ _CAPPED = (
 class Measured:
     """What one command took: wall and CPU time, the most memory its process tree held, what it printed.
 
-    `own_mb` is the part of the memory that the processes share with no file.
+    `own_mb` is the part of the memory that the processes share with no file, `held_mb` what each of them had
+    of it at that moment, `segment_mb` the largest data segment that any one of them ever had.
     """
 
     wall_s: float
     cpu_s: float
     peak_mb: float
     own_mb: float
+    held_mb: list[tuple[str, float]]
+    segment_mb: float
     printed: str
+    exit_code: int
 
-    def record(self) -> dict[str, float]:
+    def record(self) -> dict[str, Any]:
         """Give the figures, for a result file."""
-        figures = {"wall_s": self.wall_s, "cpu_s": self.cpu_s}
-        return figures | {"peak_mb": self.peak_mb, "own_mb": self.own_mb}
+        figures = asdict(self)
+        figures.pop("printed")
+        return figures
 
 
-def measure(command: Sequence[str | Path], *, data_mb: int | None = None) -> Measured:
+def measure(command: Sequence[str | Path], *, data_mb: int | None = None, may_fail: bool = False) -> Measured:
     """Run a command to its end and measure it.
 
     Memory is sampled over the whole process tree every 50 ms, shared pages counted once. The machine is
@@ -65,11 +70,13 @@ def measure(command: Sequence[str | Path], *, data_mb: int | None = None) -> Mea
         Its words.
     data_mb
         No process of it may have more data of its own than this (`RLIMIT_DATA`).
+    may_fail
+        Whether a failure is a result, too.
 
     Raises
     ------
     SystemExit
-        When the command fails; what it said goes to standard error.
+        When the command fails and may not; what it said goes to standard error.
     """
     words = [str(word) for word in command]
     if data_mb is not None:
@@ -87,37 +94,57 @@ def measure(command: Sequence[str | Path], *, data_mb: int | None = None) -> Mea
     sampler.stop()
     own.join()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if process.returncode:
+    if process.returncode and not may_fail:
         raise SystemExit(f"{printed}\n{' '.join(words)} ended with exit code {process.returncode}")
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Measured(
-        elapsed, max(cpu_s, sampler.last_.cpu_s), sampler.peak_bytes_ / 1e6, own.peak_mb_, printed
+        elapsed,
+        max(cpu_s, sampler.last_.cpu_s),
+        sampler.peak_bytes_ / 1e6,
+        own.peak_mb_,
+        own.held_mb_,
+        own.segment_mb_,
+        printed,
+        process.returncode,
     )
 
 
 class _OwnMemory(threading.Thread):
-    """Watches until a process ends how much memory its tree shares with no file; `peak_mb_` is the most."""
+    """Watches until a process ends how much memory its tree shares with no file.
+
+    `peak_mb_` is the most, `held_mb_` what each process had of it, `segment_mb_` the largest data segment.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._root = psutil.Process(pid)
         self.peak_mb_ = 0.0
+        self.held_mb_: list[tuple[str, float]] = []
+        self.segment_mb_ = 0.0
 
     def run(self) -> None:
-        """Look every 50 ms."""
+        """Look every 100 ms."""
         with contextlib.suppress(psutil.NoSuchProcess):
             while self._root.status() != psutil.STATUS_ZOMBIE:
-                processes = [self._root, *self._root.children(recursive=True)]
-                self.peak_mb_ = max(self.peak_mb_, sum(map(_own_mb, processes)))
-                time.sleep(0.05)
+                held = []
+                for process in [self._root, *self._root.children(recursive=True)]:
+                    with contextlib.suppress(psutil.NoSuchProcess, OSError):  # one that ended meanwhile
+                        # What forks share is counted once.
+                        held.append((process.name(), _told_mb(process.pid, "smaps_rollup", "Pss_Anon")))
+                        segment = _told_mb(process.pid, "status", "VmData")
+                        self.segment_mb_ = max(self.segment_mb_, segment)
+                own_mb = sum(mb for _, mb in held)
+                if own_mb > self.peak_mb_:
+                    self.peak_mb_, self.held_mb_ = own_mb, held
+                time.sleep(0.1)
 
 
-def _own_mb(process: psutil.Process) -> float:
-    try:
-        memory = process.memory_info()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(memory.rss - memory.shared) / 1e6
+def _told_mb(pid: int, file: str, name: str) -> float:
+    """Read what the system (Linux) tells of a process's memory."""
+    for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0  # it has ended, and has no memory anymore
 
 
 def make_files(folder: Path, awards: int, recipients: int, seed: int) -> Path:

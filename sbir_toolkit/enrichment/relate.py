@@ -22,7 +22,9 @@ from sbir_toolkit.storage import write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
 
 
-def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching, *, threads: int = 1) -> int:
+def relate_siblings(
+    tables: MatchTables, index: RecipientIndex, params: Matching, *, threads: int, at_once: int
+) -> int:
     """Match anew the companies of whom others of their name say something else than was found.
 
     Parameters
@@ -33,8 +35,8 @@ def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching
         The recipients that were matched against.
     params
         The parameters of the matching.
-    threads
-        How many to match with.
+    threads, at_once
+        How many to match with, and how many companies each at most matches at once.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def relate_siblings(tables: MatchTables, index: RecipientIndex, params: Matching
         can_be = pc.invert(pc.is_in(matches["company_id"], rejected.combine_chunks()))
         told = matches.select(list(TOLD_BY)).filter(can_be).to_pandas()
         companies = pq.read_table(tables.companies).filter(can_be)
-        again = match_siblings(companies, told, index, params, threads=threads)
+        again = match_siblings(companies, told, index, params, threads=threads, at_once=at_once)
         again.index = np.flatnonzero(can_be.to_numpy())[again.index]
         if len(again):
             both = pa.concat_tables([matches, COMPANY_MATCHES.arrow(again)])

@@ -77,7 +77,13 @@ def match_companies(
 
 
 def match_siblings(
-    companies: pa.Table, matches: pd.DataFrame, index: RecipientIndex, params: Matching, *, threads: int = 1
+    companies: pa.Table,
+    matches: pd.DataFrame,
+    index: RecipientIndex,
+    params: Matching,
+    *,
+    threads: int = 1,
+    at_once: int = _BLOCK,
 ) -> pd.DataFrame:
     """Match anew the companies of whom others of their name say something else than was found.
 
@@ -89,8 +95,9 @@ def match_siblings(
         What `match_companies` gave them; of its columns those in `recognised.TOLD_BY` are enough.
     index : RecipientIndex
     params : Matching
-    threads : int
-        How many to match with; the result doesn't depend on it.
+    threads, at_once : int
+        How many to match with, and how many companies each at most matches at once; the result doesn't depend
+        on them.
 
     Returns
     -------
@@ -105,7 +112,8 @@ def match_siblings(
         siblings = recognised.siblings_of(chosen, index)
         return match_companies(chosen.to_pandas(), index, params, siblings=siblings)
 
-    parts = np.array_split(open_, max(threads, -(-len(open_) // _BLOCK)))
+    rounds = -(-len(open_) // (threads * at_once))
+    parts = np.array_split(open_, threads * max(rounds, 1))
     with ThreadPoolExecutor(threads) as pool:
         return pd.concat(pool.map(match_told, parts)).set_axis(open_)
 

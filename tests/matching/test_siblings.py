@@ -31,11 +31,11 @@ NAMED = {"company": "Advanced Systems, Inc.", "company_id": "named", "duns": "11
 MOVED = {"company": "Advanced Systems, Inc.", "company_id": "moved", **OLD}
 
 
-def match_all(companies: pd.DataFrame, make_index: Make) -> pd.DataFrame:
+def match_all(companies: pd.DataFrame, make_index: Make, *, at_once: int = 100) -> pd.DataFrame:
     """Match companies, each by itself and then with what the others tell, by company_id."""
     index = make_index(RECIPIENTS_MADE)
     found = match_companies(companies, index, Matching())
-    again = match_siblings(COMPANIES.arrow(companies), found, index, Matching())
+    again = match_siblings(COMPANIES.arrow(companies), found, index, Matching(), threads=2, at_once=at_once)
     return pd.concat([found.drop(again.index), again]).set_index("company_id")
 
 
@@ -160,12 +160,12 @@ def test_a_firm_of_whose_companies_none_is_recognised_is_rather_nobody(make_inde
     )
 
 
-def test_the_order_of_companies_does_not_matter(make_index: Make) -> None:
-    """What siblings tell is the same in whatever order the companies stand."""
+def test_order_and_number_at_once_do_not_matter(make_index: Make) -> None:
+    """What siblings tell is the same in whatever order the companies stand, and however few are matched."""
     third = MOVED | {"company_id": "third", "state": "CT", "city": "Avon"}
     companies = make_companies(NAMED, MOVED, third)
     one = match_all(companies, make_index).sort_index()
-    other = match_all(companies.iloc[::-1].reset_index(drop=True), make_index).sort_index()
+    other = match_all(companies.iloc[::-1].reset_index(drop=True), make_index, at_once=1).sort_index()
     pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
