@@ -359,9 +359,11 @@ def _with_descendants(pids: set[int]) -> set[int]:
 def _children(pid: int) -> set[int]:
     """Name the processes that a process's threads have started and that are still there."""
     found: set[int] = set()
-    with contextlib.suppress(OSError):
-        for thread in os.scandir(f"/proc/{pid}/task"):
-            found.update(map(int, _read(f"{thread.path}/children").split()))
+    # The process may end meanwhile, and so may any of its threads.
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/task") as threads:
+        for thread in threads:
+            with contextlib.suppress(OSError):
+                found.update(map(int, _read(f"{thread.path}/children").split()))
     return found
 
 

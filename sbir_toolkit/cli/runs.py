@@ -121,13 +121,14 @@ def status(options: argparse.Namespace) -> int:
     from sbir_toolkit.pipeline.doing import Events
     from sbir_toolkit.pipeline.progress import describe_status
     from sbir_toolkit.pipeline.project import find_project
-    from sbir_toolkit.pipeline.run import open_run, read_run
+    from sbir_toolkit.pipeline.run import has_ended, open_run, read_run
 
     project = find_project(options.outputs)
     folder = open_run(project, options.run)
     events = Events(folder.events)
     while True:
-        is_over = read_run(folder)["status"] not in ("pending", "running")
+        record = read_run(folder)
+        is_over = has_ended(record) or record["status"] == "interrupted"
         text = describe_status(folder, events)
         if options.watch and sys.stdout.isatty():
             print("\033[2J\033[H", end="")

@@ -26,6 +26,8 @@ from sbir_toolkit.tables import COMPANIES
 
 # A firm spells its name in several ways on the awards of one contract, and may change it; but not so often.
 _MOST_NAMES = 3
+NUMBERED = ("contract", "agency")
+"""The columns of an award that say which contract it is."""
 
 
 def name_contracts(awards: Path, companies: Path, index: RecipientIndex, *, batch_rows: int) -> None:
@@ -46,8 +48,8 @@ def name_contracts(awards: Path, companies: Path, index: RecipientIndex, *, batc
         return
     with phase("contracts") as span:
         found = []
-        for batch in read_batches(awards, [*FIELDS, "contract", "agency"], batch_rows):
-            keys = contract_keys(*(batch[name].combine_chunks() for name in ("contract", "agency")))
+        for batch in read_batches(awards, [*FIELDS, *NUMBERED], batch_rows):
+            keys = contract_keys(*(batch[name].combine_chunks() for name in NUMBERED))
             is_telling = pa.array(tell_contracts(index, keys))
             told = batch.append_column("key", keys).filter(is_telling)
             found.append(

@@ -25,13 +25,13 @@ from sbir_toolkit.enrichment.combine import (
     join_awards,
     write_rejects,
 )
-from sbir_toolkit.enrichment.companies import collapse_awards
-from sbir_toolkit.enrichment.contracts import name_contracts
+from sbir_toolkit.enrichment.companies import FIELDS, collapse_awards
+from sbir_toolkit.enrichment.contracts import NUMBERED, name_contracts
 from sbir_toolkit.enrichment.execute import execute_chunks
 from sbir_toolkit.enrichment.journal import Journal
 from sbir_toolkit.enrichment.plan import plan_chunks
 from sbir_toolkit.enrichment.relate import relate_siblings
-from sbir_toolkit.enrichment.review import write_questions
+from sbir_toolkit.enrichment.review import FACTS, write_questions
 from sbir_toolkit.enrichment.schedulers import thread_count, worker_count
 from sbir_toolkit.enrichment.settle import settle_overrides
 from sbir_toolkit.locks import LONGEST_WAIT_S, locked
@@ -42,6 +42,9 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.storage import digest_file, digest_value
 from sbir_toolkit.tables import ENRICHED_AWARDS, MATCHES
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
+
+LINKED = ("award_id", *FIELDS, *NUMBERED, *FACTS)
+"""The columns of the awards that `link_awards` and the questions to people need."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ def link_awards(
     Parameters
     ----------
     awards
-        Parquet of the contract `awards`.
+        Parquet of the contract `awards`; the columns `LINKED` are enough where no enriched awards are wanted.
     index
         The recipient index's folder, from `prepare_index`.
     folder, store, params

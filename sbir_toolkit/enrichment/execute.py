@@ -24,7 +24,7 @@ from sbir_toolkit.enrichment.isolation import DATA_ERRORS, SuspectError, Work, c
 from sbir_toolkit.enrichment.journal import Commit, Journal
 from sbir_toolkit.enrichment.persistence import persist
 from sbir_toolkit.enrichment.plan import KEY, KEYED, Chunk, ChunkTask, company_keys
-from sbir_toolkit.enrichment.schedulers import Pool, open_pool
+from sbir_toolkit.enrichment.schedulers import GO_ON, Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
 from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
 from sbir_toolkit.memory import release
@@ -214,7 +214,7 @@ def _run(pool: Pool, tasks: list[ChunkTask], commit: Callable[[Commit], None]) -
                 explain(
                     "the workers die before they have begun anything",
                     got="; ".join(sorted(lost)),
-                    todo="look into the log for what they said, then 'sbir-toolkit resume'",
+                    todo=f"look into the log for what they said, then {GO_ON}",
                 )
             )
         pending = lost

@@ -31,7 +31,8 @@ from sbir_toolkit.meter import phase
 from sbir_toolkit.storage import write_parquet
 from sbir_toolkit.tables import REVIEW_CANDIDATES
 
-_FACTS = ("award_usd", "award_year", "website")
+FACTS = ("award_usd", "award_year", "website")
+"""What is told of a firm's awards."""
 _FOUND = {
     "uei": "Has the firm's UEI.",
     "duns": "Has the firm's DUNS.",
@@ -117,10 +118,10 @@ def _award_facts(awards: Path, review: pd.DataFrame, batch_rows: int) -> pd.Data
     wanted = set(review["company_id"])
     parts = []
     with pq.ParquetFile(awards) as file:
-        for batch in file.iter_batches(batch_size=batch_rows, columns=[*FIELDS, *_FACTS]):
+        for batch in file.iter_batches(batch_size=batch_rows, columns=[*FIELDS, *FACTS]):
             near = pa.Table.from_batches([batch]).filter(pc.is_in(batch["company"], value_set=names))
             frame = near.append_column("company_id", company_ids(near)).to_pandas()
-            parts.append(frame.loc[frame["company_id"].isin(wanted), ["company_id", *_FACTS]])
+            parts.append(frame.loc[frame["company_id"].isin(wanted), ["company_id", *FACTS]])
     facts: pd.DataFrame = pd.concat(parts, ignore_index=True)
     return facts
 

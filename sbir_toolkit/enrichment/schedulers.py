@@ -32,6 +32,8 @@ from sbir_toolkit.meter import usable_cores
 from sbir_toolkit.params import Compute, Limits
 
 _LOCAL = ("threads", "processes", "distributed")
+GO_ON = "'sbir-toolkit resume' the run, or repeat the command 'match': committed chunks are kept"
+"""What to do about work that ended in the middle, by whichever command it was started."""
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -193,7 +195,6 @@ def _lost(wrong: BaseException) -> StageError:
         explain(
             "the Dask cluster was lost in the middle of the work",
             got=wrong,
-            todo="start the scheduler and its workers again, then 'sbir-toolkit resume': "
-            "committed chunks are kept",
+            todo=f"start the scheduler and its workers again, then {GO_ON}",
         )
     )

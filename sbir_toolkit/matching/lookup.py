@@ -35,6 +35,8 @@ def find_recipients(index: RecipientIndex, by: Named, values: Sequence[str]) -> 
     dict
         Value to the recipient's row, the first one where several share it; those that nobody has are missing.
     """
+    if not values:
+        return {}
     wanted = pa.array(sorted(set(values)), pa.string())
     # All at once: for each piece of the column what is wanted would be hashed anew.
     which = pc.index_in(index.tables["recipients"].column(by), value_set=wanted)

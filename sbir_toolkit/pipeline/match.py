@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from sbir_toolkit.enrichment import Enriched, link_awards, prepare_index
 from sbir_toolkit.enrichment.combine import MatchTables
 from sbir_toolkit.enrichment.companies import collapse_awards
+from sbir_toolkit.enrichment.enrich import LINKED
 from sbir_toolkit.enrichment.review import write_questions
 from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.errors import explain as explain_error
@@ -29,6 +30,7 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.setup import digest_input
 from sbir_toolkit.reports.spreadsheets import ReviewFiles, write_review
 from sbir_toolkit.sources import Loaded, load_awards, stream_recipients
+from sbir_toolkit.sources.recognition import recognise
 from sbir_toolkit.storage import atomic_path, digest_value, read_json, write_json
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
@@ -93,25 +95,17 @@ def match_awards(
     if review is not None:
         _require_ending(review, ".xlsx", "the review list is written as a workbook")
     several = [recipients] if isinstance(recipients, Path) else list(recipients)
-    with ThreadPoolExecutor(2) as threads:
-        digests = [
-            threads.submit(digest_input, [awards], "awards", params.awards, todo="name SBIR.gov's CSV file"),
-            threads.submit(
-                digest_input, several, "recipients", params.recipients, todo="name a file of recipients"
-            ),
-        ]
-        awards_key, recipients_key = (
-            digest_value(
-                {
-                    "input": digest.result(),
-                    "told": source.model_dump(mode="json", exclude={"path"}),
-                    "code": code_digest("sources", "matching"),
-                    "libraries": library_versions(DECIDING_LIBRARIES),
-                }
-            )
-            for digest, source in zip(digests, (params.awards, params.recipients), strict=True)
-        )
-    work = store / "files" / digest_value([awards_key, recipients_key])[7:23]
+    recognise(awards, is_header_told=bool(params.awards.header))  # or the recipients would be read in vain
+    recipients_key = digest_value(
+        {
+            "input": digest_input(several, "recipients", params.recipients, todo="name a file of recipients"),
+            "told": params.recipients.model_dump(mode="json", exclude={"path"}),
+            "code": code_digest("sources", "matching"),
+            "libraries": library_versions(DECIDING_LIBRARIES),
+        }
+    )
+    # What is in there is read from the awards each time, and nobody else's while the lock is held.
+    work = store / "files" / digest_value([str(awards.resolve()), recipients_key])[7:23]
     with locked(work.with_suffix(".lock"), "the matching of these two files", wait_s=LONGEST_WAIT_S):
         # Reading keeps all cores busy, laying out an index doesn't: so the awards' turn comes after.
         is_read = threading.Event()
@@ -143,7 +137,7 @@ def match_awards(
 def _load_after(is_free: threading.Event, awards: Path, work: Path, params: Params) -> tuple[Loaded, int]:
     """Read the awards and collapse them to companies, once the cores are free."""
     is_free.wait()
-    loaded = load_awards(awards, work, params.limits, params.awards)
+    loaded = load_awards(awards, work, params.limits, params.awards, columns=LINKED)
     companies = MatchTables.inside(work).companies
     return loaded, collapse_awards(loaded.paths["awards"], companies, batch_rows=params.limits.read_rows)
 

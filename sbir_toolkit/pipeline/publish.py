@@ -155,6 +155,8 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
     said = publish_alerts(state.folder, settled, params.alerts.sinks, record["status"])
     state.update(alerts=said, muted_alerts=settled.muted, resolved_alerts=settled.resolved)
     history.record_run(record, figures=figures)
+    # A run that is killed before this is resumed: nothing is left to do but this, and it may be done twice.
+    state.update(is_published=True)
     publish_index(project)
 
 

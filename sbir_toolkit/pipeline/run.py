@@ -12,7 +12,7 @@ import platform
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,6 +169,7 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
         "way_out": "",
         "alerts": [],
         "certificate": None,
+        "is_published": False,
     }
     write_json(folder.record, record)
     return RunState(folder, record)
@@ -224,10 +225,11 @@ def read_run(folder: RunFolder) -> dict[str, Any]:
     -------
     dict
         As in `run.json`; a run that says "running" without a living owner is "interrupted", and the stages
-        it left running are "died", with the memory they last held.
+        it left running are "died", with the memory they last held. So is one whose stages have all ended, but
+        that was killed before it was certified and entered into the history.
     """
     record: dict[str, Any] = read_json(folder.record)
-    if record["status"] not in ("pending", "running") or is_locked(folder.lock):
+    if has_ended(record) or is_locked(folder.lock):
         return record
     record["status"] = "interrupted"
     last = {event["stage"]: event for event in read_lines(folder.events) if event.get("kind") == "sample"}
@@ -237,6 +239,11 @@ def read_run(folder: RunFolder) -> dict[str, Any]:
             held = f"; it last held {sample['memory_bytes'] / 1e6:,.0f} MB" if sample else ""
             stage.update(status="died", reason=f"the process that conducted the run was killed{held}")
     return record
+
+
+def has_ended(record: Mapping[str, Any]) -> bool:
+    """Tell whether a run came to its end: all stages, and what is published of them."""
+    return record["status"] not in ("pending", "running") and bool(record.get("is_published", True))
 
 
 def chunks_of(project: Project, run_id: str) -> pd.DataFrame:

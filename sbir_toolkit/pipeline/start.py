@@ -30,6 +30,7 @@ from sbir_toolkit.pipeline.run import (
     RunFolder,
     RunState,
     create_run,
+    has_ended,
     list_runs,
     owning,
     run_params,
@@ -130,7 +131,7 @@ def resume_pipeline(
     params = run_params(run)
     with owning(run):
         record = read_json(run.record)
-        if record["status"] in ("done", "blocked", "stopped"):
+        if record["status"] in ("done", "blocked", "stopped") and has_ended(record):
             say(f"nothing to resume: run {run.run_id} is {record['status']}")
             ended = RunState(run, record)
             deliver_run(ended, params, say)
@@ -166,6 +167,7 @@ def _conduct(
     spent_s = _spent(state)
     state.update(
         status="running",
+        is_published=False,
         ended=None,
         exit_code=None,
         inputs={
@@ -219,7 +221,8 @@ def find_twin(setup: Setup, plan: Plan) -> RunFolder | None:
         stages = {name: facts for name, facts in record["stages"].items() if facts["status"] in ENDED_WELL}
         has_results = all(stages.get(name, {}).get("key") == key for name, key in wanted.items())
         measured_alike = all(stages.get(name, {}).get("source_key") == key for name, key in measuring.items())
-        if record["status"] in ("done", "blocked", "stopped") and has_results and measured_alike:
+        is_over = record["status"] in ("done", "blocked", "stopped") and has_ended(record)
+        if is_over and has_results and measured_alike:
             return folder
     return None
 

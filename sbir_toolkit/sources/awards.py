@@ -9,7 +9,10 @@ null and is counted.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +23,7 @@ from sbir_toolkit import params, tables
 from sbir_toolkit.sources import loading, values
 from sbir_toolkit.sources.batches import Batch
 from sbir_toolkit.sources.digests import Seen, digest_rows, spell_ids
-from sbir_toolkit.sources.formats import AWARD_FORMAT
+from sbir_toolkit.sources.formats import AWARD_FORMAT, Format
 from sbir_toolkit.sources.identifiers import normalise_duns, normalise_uei
 from sbir_toolkit.sources.outcomes import Loaded, Normalised
 from sbir_toolkit.sources.places import normalise_state, normalise_zip5
@@ -67,6 +70,8 @@ def load_awards(
     folder: Path,
     limits: params.Limits,
     source: params.Source = _SOURCE,
+    *,
+    columns: Collection[str] | None = None,
 ) -> Loaded:
     """Read SBIR/STTR awards into `awards.parquet` and `award_rejects.parquet` in a folder.
 
@@ -81,6 +86,9 @@ def load_awards(
         How much may be in memory at once. The tables' bytes don't depend on it.
     source
         What is to be known of a file that doesn't say it itself; its `path` isn't used here.
+    columns
+        Those of the contract `awards` that are wanted; None: all. The same records are kept and rejected,
+        but what nobody wants isn't read, and nothing is counted as repaired in it.
 
     Returns
     -------
@@ -92,7 +100,7 @@ def load_awards(
     InputError
         When the file can't be read, or has no column for the company, the agency or the award year.
     """
-    return loading.load(path, folder, limits, _KIND, source)
+    return loading.load(path, folder, limits, _KIND if columns is None else _only(columns), source)
 
 
 def read_awards(path: loading.Paths, source: params.Source = _SOURCE) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -117,9 +125,11 @@ def read_awards(path: loading.Paths, source: params.Source = _SOURCE) -> tuple[p
 
 
 class _AwardNormaliser:
-    """Turns batches of one file into rows of the table of awards."""
+    """Turns batches of one file into rows of the table of awards, or of some of its columns."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Format, table: tables.Table) -> None:
+        self._form = form
+        self._table = table
         self._ids = Seen()
         self._records = Seen()
 
@@ -127,16 +137,16 @@ class _AwardNormaliser:
         batch, faults = loading.set_aside(batch, _check(batch))
         repaired: Counter[str] = Counter()
         examples: dict[str, str] = {}
-        columns = loading.read_columns(batch, AWARD_FORMAT, _read, repaired, examples)
+        columns = loading.read_columns(batch, self._form, _read, repaired, examples)
         columns["award_year"] = values.read_years(columns["award_year"])
         digests = digest_rows([batch.text(column) for column in _IDENTITY])
         columns["award_id"] = spell_ids(digests, self._ids.count(digests))
-        columns["is_duplicate"] = pa.array(self._records.count(digest_rows(batch.columns())) > 0)
+        if self._form.needs_all:
+            columns["is_duplicate"] = pa.array(self._records.count(digest_rows(batch.columns())) > 0)
         columns["source_row"] = pa.array(batch.rows)
         columns["source_line"] = pa.array(batch.lines)
-        table = pa.table(
-            {name: columns[name] for name in tables.AWARDS.names}, schema=tables.AWARDS.arrow_schema
-        )
+        schema = self._table.arrow_schema
+        table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
         return Normalised(table, faults, +repaired, examples=examples)
 
 
@@ -175,7 +185,7 @@ _KIND = loading.Kind(
     AWARD_FORMAT,
     tables.AWARDS,
     tables.AWARD_REJECTS,
-    _AwardNormaliser,
+    functools.partial(_AwardNormaliser, AWARD_FORMAT, tables.AWARDS),
     repeating=[
         *(
             "agency",
@@ -194,3 +204,17 @@ _KIND = loading.Kind(
     random=["award_id"],
     group_rows=16_384,
 )
+
+
+def _only(wanted: Collection[str]) -> loading.Kind:
+    """Say what the file is to one who wants some of the table's columns."""
+    used = {*wanted, *_IDENTITY, *AWARD_FORMAT.required}
+    form = dataclasses.replace(
+        AWARD_FORMAT,
+        needs_all="is_duplicate" in wanted,
+        unread=tuple(column for column in AWARD_FORMAT.aliases if column not in used),
+    )
+    columns = tuple(column for column in tables.AWARDS.columns if column.name in wanted)
+    table = dataclasses.replace(tables.AWARDS, columns=columns)
+    start = functools.partial(_AwardNormaliser, form, table)
+    return dataclasses.replace(_KIND, form=form, table=table, start=start)

@@ -44,6 +44,8 @@ class Format:
         Names that the parameters give to columns of ours, in plain spelling; one of them must be there.
     derived
         Columns that only this toolkit makes; nobody misses them in a file.
+    unread
+        Columns of ours that nobody asks for this time; they are found, but not read.
     """
 
     name: str
@@ -53,6 +55,12 @@ class Format:
     needs_all: bool = False
     stated: dict[str, tuple[str, ...]] = field(default_factory=dict)
     derived: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> list[str]:
+        """The columns of ours that are read where a file has them."""
+        return [column for column in self.aliases if column not in self.unread]
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Layout:
     header
         The names as the file has them.
     positions
-        For each column of ours that the file has, its position from 0.
+        For each column of ours that the file has and that is read, its position from 0.
     assumptions
         What was left out or found missing, in sentences.
     """
@@ -283,7 +291,8 @@ def find_columns(header: Sequence[str], form: Format, where: object) -> Layout:
                 )
             )
     _refuse_missing(header, form, positions, where)
-    return Layout(tuple(header), positions, tuple(_assume(header, plain, form, positions)))
+    read = {column: positions[column] for column in form.read if column in positions}
+    return Layout(tuple(header), read, tuple(_assume(header, plain, form, positions)))
 
 
 def _refuse_missing(header: Sequence[str], form: Format, positions: dict[str, int], where: object) -> None:

@@ -220,7 +220,7 @@ def read_columns(
         By the columns' names.
     """
     columns = {}
-    for column in form.aliases:
+    for column in form.read:
         text, decoded = clean_text(batch.text(column))
         columns[column], counts = read_column(column, text)
         repaired.update(counts)

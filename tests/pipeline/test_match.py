@@ -215,10 +215,12 @@ def test_two_matches_of_one_store_wait_for_each_other(files: SyntheticFiles, tmp
         first.send_signal(signal.SIGSTOP)  # it holds the lock for as long as the test needs it to
         with start(outs[1]) as second, start(outs[2]) as third:
             assert second.stderr is not None
-            said = second.stderr.readline()
+            assert third.stderr is not None
+            said = [second.stderr.readline(), third.stderr.readline()]  # now both are waiting
             first.kill()
             (_, said_then), (_, said_third) = second.communicate(timeout=120), third.communicate(timeout=120)
-    assert said.startswith(f"waiting for the matching of these two files (process {first.pid} on ")
+    for line in said:
+        assert line.startswith(f"waiting for the matching of these two files (process {first.pid} on ")
     assert f"process {first.pid} on " in said_then + said_third
     assert " died; going on from what it left" in said_then + said_third
     assert second.returncode == third.returncode == 0

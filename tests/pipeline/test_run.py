@@ -17,6 +17,7 @@ import pytest
 
 from sbir_toolkit.errors import BusyError, ParameterError
 from sbir_toolkit.params import load_params
+from sbir_toolkit.pipeline import start
 from sbir_toolkit.pipeline.conduct import Order
 from sbir_toolkit.pipeline.plan import make_plan
 from sbir_toolkit.pipeline.progress import describe_end, describe_runs, describe_status
@@ -153,6 +154,27 @@ def test_failed_stage_is_reported_and_holds_up_what_reads_it(
     assert any(alert["id"] == "stage:count:failed" for alert in record["alerts"])
     assert said in (result.run.path / "alerts.md").read_text()
     assert said in describe_status(result.run)
+
+
+def test_a_run_killed_after_its_last_stage_is_resumed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose stages have ended but that isn't certified yet is interrupted, and isn't reused whole."""
+    with monkeypatch.context() as killed:
+        killed.setattr(start, "publish_run", lambda *_, **__: sys.exit("killed"))
+        with pytest.raises(SystemExit, match="killed"):
+            run(project)
+    (folder,) = list_runs(project)
+    assert read_json(folder.record)["status"] == "done"
+    assert read_run(folder)["status"] == "interrupted"
+    assert f"go on with: sbir-toolkit resume {folder.run_id}" in describe_status(folder)
+    said: list[str] = []
+    resumed = resume_pipeline(project, folder, say=said.append)
+    assert resumed.exit_code == 0
+    assert any(line.startswith("count: kept") for line in said)
+    assert resumed.record["certificate"]["is_complete"]
+    assert resumed.record["totals"]["elapsed_s"] > 0
+    assert read_run(folder)["status"] == "done"
 
 
 def test_mended_run_is_resumed_inside_itself(project: Project) -> None:

@@ -136,8 +136,8 @@ def test_command_line_says_errors_plainly(project: Project) -> None:
         (["resume"], "there is no run yet"),
         (["run", "params/toy.yml", "--run-id", "a/b"], "a run's id is the name of a folder"),
         (["run", "params/toy.yml", "-p", "quality.gates.luck.fail_below=1"], "there is no gate 'luck'"),
-        (["match", "gone.csv", "gone.csv", "-o", "x.parquet"], "the input 'awards' can't be read"),
-        (["match", ".", "gone.csv", "-o", "x.parquet"], "Is a directory"),
+        (["match", "gone.csv", "gone.csv", "-o", "x.parquet"], "the file doesn't exist"),
+        (["match", ".", "gone.csv", "-o", "x.parquet"], "this is a folder"),
         (["match", "gone.csv", "gone.csv", "-o", "x.csv"], "a name that ends in .parquet"),
     ):
         done = subprocess.run(

@@ -173,6 +173,23 @@ def test_what_is_ignored_is_stated(write_awards: WriteAwards, tmp_path: Path) ->
     assert extra == "columns not known, ignored: Surprise"
 
 
+def test_unwanted_columns_are_not_read(write_awards: WriteAwards, tmp_path: Path) -> None:
+    """Who wants some columns gets these, and the same rejects; of the others nothing is parsed or counted."""
+    path = write_awards(
+        {"Award Amount": "much", "Company": "A &amp; B"}, {"Award Year": "soon"}, {"Abstract": "B &amp; C"}
+    )
+    whole = load_awards(path, tmp_path / "whole", Limits())
+    wanted = ["award_id", "company", "award_year"]
+    some = load_awards(path, tmp_path / "some", Limits(), columns=wanted)
+    assert pq.read_table(some.paths["awards"]).equals(pq.read_table(whole.paths["awards"], columns=wanted))
+    rejects = [pq.read_table(one.paths["award_rejects"]) for one in (some, whole)]
+    assert rejects[0].equals(rejects[1])
+    assert len(rejects[0]) == 1
+    assert some.repaired == {"html_entity": 1}
+    assert whole.repaired == {"html_entity": 2, "amount_unreadable": 1}
+    assert some.assumptions == whole.assumptions
+
+
 @pytest.mark.parametrize("limits", [Limits(read_rows=1), Limits(read_rows=7), Limits(memory_mb=256)])
 def test_bytes_do_not_depend_on_the_blocks(write_awards: WriteAwards, tmp_path: Path, limits: Limits) -> None:
     """The tables' bytes are the same whatever is read at once, also with damaged records among them."""
