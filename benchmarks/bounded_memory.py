@@ -9,7 +9,7 @@ Files mapped into memory, the recipient index above all, aren't a process's own:
 cache, which takes them back when it needs the room. What the whole tree held with them stands beside it.
 
     make bench-memory
-    python -m benchmarks.bounded_memory --awards 1097500 --recipients 17000000
+    python -m benchmarks.bounded_memory --steps match --awards 1097500 --recipients 17000000
 """
 
 from __future__ import annotations
