@@ -124,8 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{changed:,} awards were changed; {second['known']:,.0f} of {second['companies']:,.0f} companies "
         "were known",
         f"the refreshed file costs {share:.0%} of the first one's CPU time (allowed: {_ALLOWED_SHARE:.0%}), "
-        f"{second['wall s'] / first['wall s']:.0%} of its wall time, and {match_share:.0%} of the CPU time of "
-        "its phase match",
+        f"{second['wall s'] / first['wall s']:.0%} of its wall time, and {match_share:.0%} of the CPU "
+        "time of its phase match",
         f"in the stage of a run it costs {stages[1]['CPU s'] / stages[0]['CPU s']:.0%} of the CPU time",
         f"the result is {'the same as' if is_same else 'NOT THE SAME AS'} with an empty store, byte for byte",
     ]
