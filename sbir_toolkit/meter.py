@@ -239,8 +239,7 @@ class TreeSampler:
         self._interval_s = interval_s
         self._cpu: dict[tuple[int, float], float] = {}
         self._io: dict[tuple[int, float], tuple[int, int]] = {}
-        self._own: dict[int, int] = {}
-        self._walked_bytes = 0
+        self._walked: dict[int, tuple[int, int]] = {}
         self._next_walk = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"sampler-{pid}", daemon=True)
@@ -273,7 +272,7 @@ class TreeSampler:
             self._walk(processes)
         moved = list(self._io.values())
         self.last_ = TreeUsage(
-            self._walked_bytes + self._grown({process.pid for process in processes}),
+            self._held({process.pid for process in processes}),
             sum(self._cpu.values()),
             len(processes),
             sum(io[0] for io in moved),
@@ -297,21 +296,23 @@ class TreeSampler:
 
     def _walk(self, processes: list[psutil.Process]) -> None:
         began = time.thread_time()
-        self._walked_bytes, self._own = 0, {}
+        self._walked = {}
         for process in processes:
             with contextlib.suppress(psutil.Error):
-                self._walked_bytes += _memory(process)
-                self._own[process.pid] = _own_bytes(process.pid)
+                self._walked[process.pid] = _memory(process), _own_bytes(process.pid)
         self._next_walk = time.monotonic() + (time.thread_time() - began) / _WALK_SHARE
 
-    def _grown(self, pids: set[int]) -> int:
+    def _held(self, pids: set[int]) -> int:
         # A process that is new since the last walk counts with all memory of its own; one that is gone, with
-        # what it gave back.
-        return sum(_own_bytes(pid) - self._own.get(pid, 0) for pid in pids | set(self._own))
+        # what it shared. What was forked is shared too: it may give back more than it counted with.
+        return sum(
+            max(walked + _own_bytes(pid) - own, 0)
+            for pid in pids | set(self._walked)
+            for walked, own in [self._walked.get(pid, (0, 0))]
+        )
 
     def _glance(self) -> None:
-        pids = _with_descendants(set(self._own))
-        self.peak_bytes_ = max(self.peak_bytes_, self._walked_bytes + self._grown(pids))
+        self.peak_bytes_ = max(self.peak_bytes_, self._held(_with_descendants(set(self._walked))))
 
     def _watch(self) -> None:
         while not self._stop.is_set():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -80,6 +82,28 @@ def test_sampler_sees_a_short_spike_of_a_child(held: int) -> None:
     process.wait()
     sampler.stop()
     assert 0.9 * (size + held) < sampler.peak_bytes_ < 1.1 * (size + held)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells what processes share")
+def test_forks_that_end_take_no_memory_with_them() -> None:
+    """What they shared isn't given back three times: a tree never holds less than nothing."""
+    script = (
+        "import os, sys, time; kept = b'1' * 50_000_000\n"
+        "for _ in range(3):\n"
+        "    if (child := os.fork()) == 0: time.sleep(60)\n"
+        "    print(child, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        forks = [int(process.stdout.readline()) for _ in range(3)]
+        sampler = meter.TreeSampler(process.pid, 1.0)
+        assert 40_000_000 < sampler.sample().memory_bytes < 100_000_000
+        for fork in forks:
+            os.kill(fork, signal.SIGKILL)
+        assert sampler.sample().memory_bytes >= 0
+        process.communicate()
 
 
 def test_phase_tells_what_the_system_did(events: Path) -> None:

@@ -178,15 +178,15 @@ def compare_names(
     shorter = np.minimum(ours_length[left], theirs_length[right])
     ours_whole, theirs_whole = (np.array([len(text) for text in side.core]) for side in (ours, theirs))
     cut = np.minimum(ours_whole[left], theirs_whole[right])
-    starts = np.fromiter(
-        (a.startswith(b) or b.startswith(a) for a, b in zip(ours_pairs, theirs_pairs, strict=True)),
-        bool,
-        len(left),
-    )
     same_words = ~same & (ours_bag == theirs_bag) & (ours_bag != 0)
     # FUND III isn't FUND II cut off.
-    truncated = starts & ~same & ~same_words & (words["number_conflict"] == 0)
+    truncated = ~same & ~same_words & (words["number_conflict"] == 0)
     truncated &= (cut >= _CUT_AT[0]) & (cut <= _CUT_AT[1])
+    long = np.flatnonzero(truncated)
+    truncated[long] = [
+        ours_pairs[at].startswith(theirs_pairs[at]) or theirs_pairs[at].startswith(ours_pairs[at])
+        for at in long.tolist()
+    ]
     edits = cpdist(ours_pairs, theirs_pairs, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8, workers=-1)
     is_near = ((edits == 1) & (shorter >= 5)) | ((edits == 2) & (shorter >= 9))
     has_numbers = (words["number_missing"] + words["number_conflict"]) > 0
