@@ -94,7 +94,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = make_parser(__doc__, repeats=1)
     parser.add_argument("--memory-mb", type=int, default=800, help="limits.memory_mb; default: %(default)s")
-    parser.add_argument("--cap-mb", type=int, default=750, help="of each process; default: %(default)s")
+    parser.add_argument("--cap-mb", type=int, default=850, help="of each process; default: %(default)s")
     parser.add_argument("--tree-mb", type=int, default=1000, help="of all together; default: %(default)s")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="default: both")
     return parser.parse_args()
