@@ -9,7 +9,7 @@ Files mapped into memory, the recipient index above all, aren't a process's own:
 cache, which takes them back when it needs the room. What the whole tree held with them stands beside it.
 
     make bench-memory
-    python -m benchmarks.bounded_memory --awards 1097500 --recipients 17000000
+    python -m benchmarks.bounded_memory --steps match --awards 1097500 --recipients 17000000
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = make_parser(__doc__, repeats=1)
     parser.add_argument("--memory-mb", type=int, default=800, help="limits.memory_mb; default: %(default)s")
-    parser.add_argument("--cap-mb", type=int, default=700, help="of each process; default: %(default)s")
+    parser.add_argument("--cap-mb", type=int, default=850, help="of each process; default: %(default)s")
     parser.add_argument("--tree-mb", type=int, default=1000, help="of all together; default: %(default)s")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="default: both")
     return parser.parse_args()

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.meter import phase
 from sbir_toolkit.sources.digests import spell_ids
-from sbir_toolkit.storage import write_parquet
+from sbir_toolkit.storage import parquet_writer
 from sbir_toolkit.tables import COMPANIES
 
 FIELDS = ("company", "address1", "city", "state", "zip5", "uei", "duns")
@@ -79,11 +79,15 @@ def collapse_awards(awards: Path, companies: Path, *, batch_rows: int) -> int:
                 found, waiting = _group([found, *waiting]), []
         found = _group([found, *waiting])
         span.rows = rows
-        found = found.append_column("company_id", company_ids(found))
-        found = found.append_column("spelled", _spell_plainly(found["company"]))
-        found = found.sort_by([("spelled", "ascending"), ("company_id", "ascending")])
-        found = found.append_column("contracts", pa.nulls(found.num_rows, pa.string()))
-        write_parquet(companies, found.select(COMPANIES.names))
+        found = found.append_column("contracts", pa.nulls(found.num_rows, pa.string())).combine_chunks()
+        # From here on piece by piece: ordered as a whole they would be in memory twice.
+        pieces = [found.slice(low, batch_rows) for low in range(0, max(found.num_rows, 1), batch_rows)]
+        ids = pa.chunked_array([company_ids(piece) for piece in pieces])
+        found = found.append_column("company_id", ids.combine_chunks()).select(COMPANIES.names)
+        order = _order_by_name(found)
+        with parquet_writer(companies, found.schema) as writer:
+            for low in range(0, len(order), batch_rows):
+                writer.write_table(found.take(order.slice(low, batch_rows)))
     return int(found.num_rows)
 
 
@@ -110,8 +114,10 @@ def _group(counted: list[pa.Table]) -> pa.Table:
     return found.rename_columns(counted[0].column_names)
 
 
-def _spell_plainly(names: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(pc.ascii_upper(names), "[^A-Z0-9]", "")
+def _order_by_name(companies: pa.Table) -> pa.Array:
+    spelled = pc.replace_substring_regex(pc.ascii_upper(companies["company"]), "[^A-Z0-9]", "")
+    keys = pa.table({"spelled": spelled, "company_id": companies["company_id"]})
+    return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -52,6 +52,7 @@ def relate_siblings(
         rejected = pq.read_table(tables.company_rejects, columns=["company_id"])["company_id"]
         can_be = pc.invert(pc.is_in(matches["company_id"], rejected.combine_chunks()))
         told = matches.select(list(TOLD_BY)).filter(can_be).to_pandas()
+        del matches  # read only to be told of
         companies = pq.read_table(tables.companies).filter(can_be)
         again = match_siblings(companies, told, index, params, threads=threads, at_once=at_once)
         if len(again):

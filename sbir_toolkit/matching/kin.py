@@ -110,6 +110,8 @@ class Kin:
 def rarity_of(index: RecipientIndex, key: Hashes) -> Ints:
     """Tell by steps how common names are; one that no recipient bears is rare."""
     place = find_sorted(index["name_joined"], key)
-    namesakes = np.append(index["name_namesakes"], 0.0)[place]
+    is_known = place >= 0
+    namesakes = np.zeros(len(key))
+    namesakes[is_known] = index["name_namesakes"][place[is_known]]
     rarity: Ints = np.searchsorted(_NAMESAKES, namesakes)
     return rarity

@@ -17,6 +17,7 @@ from sbir_toolkit.matching.index import RecipientIndex
 from sbir_toolkit.matching.names import read_names
 from sbir_toolkit.matching.texts import Hashes
 
+_LOOKED_AT = 4_000_000
 Named = Literal["recipient_id", "uei", "duns"]
 """What a recipient may be named by."""
 
@@ -38,11 +39,13 @@ def find_recipients(index: RecipientIndex, by: Named, values: Sequence[str]) -> 
     if not values:
         return {}
     wanted = pa.array(sorted(set(values)), pa.string())
-    # All at once: for each piece of the column what is wanted would be hashed anew.
-    which = pc.index_in(index.tables["recipients"].column(by), value_set=wanted)
-    rows = np.flatnonzero(which.is_valid())[::-1]
+    column = index.tables["recipients"].column(by)
     first = np.full(len(wanted), -1)
-    first[which.take(pa.array(rows)).to_numpy()] = rows
+    # In few pieces, for in each what is wanted is hashed anew; from the end, for the first one counts.
+    for low in reversed(range(0, len(column), _LOOKED_AT)):
+        which = pc.index_in(column.slice(low, _LOOKED_AT), value_set=wanted)
+        rows = np.flatnonzero(which.is_valid())[::-1]
+        first[which.take(pa.array(rows)).to_numpy()] = rows + low
     return {value: row for value, row in zip(wanted.to_pylist(), first.tolist(), strict=True) if row >= 0}
 
 
