@@ -8,7 +8,8 @@ proposed or rejected like any other.
 A decision finds its companies by their ids, which stand for all that was filed. Where one is filed otherwise
 now, it takes those of the same name and state, unless an identifier (for *same*: the matcher, by whatever
 means) has meanwhile settled whose they are. A decision that finds no company or no recipient is listed as
-unused, with the reason. Decisions that contradict each other are refused.
+unused, with the reason. So is *different* where the company can't be matched: it would be matched once more,
+here, and kill this process as it did its worker. Decisions that contradict each other are refused.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def settle_overrides(
     path
         The overrides' file; None: nobody decided anything.
     tables
-        `companies` and `company_matches` are read; `company_matches`, when anything was decided, and
-        `overrides` are written.
+        `companies`, `company_matches` and `company_rejects` are read; `company_matches`, when anything was
+        decided, and `overrides` are written.
     index
         The recipients that were matched against.
     params
@@ -102,6 +103,8 @@ def settle_overrides(
             known = pq.read_table(tables.companies).to_pandas()
             matches = pq.read_table(tables.company_matches).to_pandas()
             _find_companies(rulings, known, matches, path)
+            rejected = pq.read_table(tables.company_rejects, columns=["company_id"]).to_pandas()
+            _leave_rejected(rulings, known["company_id"].isin(rejected["company_id"]).to_numpy())
             settled = _settle(rulings, known, matches, index, params)
             write_parquet(tables.company_matches, COMPANY_MATCHES.arrow(settled))
             told = _tell(rulings, known["awards"].to_numpy())
@@ -182,6 +185,14 @@ def _find_refiled(
             ruling.reason = f"row {rivals[0].override.row} says otherwise of a firm of this name and state"
         else:
             ruling.companies.append(at)
+
+
+def _leave_rejected(rulings: list[_Ruling], is_rejected: npt.NDArray[np.bool_]) -> None:
+    """Take from the rulings by which companies are matched once more those that can't be matched."""
+    for ruling in rulings:
+        if not ruling.accepts and is_rejected[ruling.companies].any():
+            ruling.companies = [at for at in ruling.companies if not is_rejected[at]]
+            ruling.reason = "its firm can't be matched, see company_rejects"
 
 
 def _refuse_contradictions(

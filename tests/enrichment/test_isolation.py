@@ -16,7 +16,7 @@ from sbir_toolkit.enrichment import execute, isolation
 from sbir_toolkit.enrichment.persistence import persist
 from sbir_toolkit.errors import StageError
 from sbir_toolkit.matching import match_companies
-from sbir_toolkit.params import Params
+from sbir_toolkit.params import Matching, Params
 from sbir_toolkit.tables import COMPANY_MATCHES, COMPANY_REJECTS, ENRICHED_AWARDS, MATCHES
 from tests.enrichment import faulty
 
@@ -37,6 +37,16 @@ def make_params(scheduler: str) -> Params:
             "limits": {"read_rows": 64},
         }
     )
+
+
+def write_refusals(folder: Path, awards: Path, recipients: Path) -> Path:
+    """Say of each company that can't be matched that it isn't some recipient."""
+    firms = pd.read_parquet(awards, columns=["company", "state"]).drop_duplicates()
+    is_faulty = firms["company"].str.upper().str.contains(f"{faulty.DEADLY}|{faulty.WRONG}")
+    some_id = pd.read_parquet(recipients, columns=["recipient_id"]).iloc[0, 0]
+    refusals = firms[is_faulty].assign(recipient_id=some_id, decision="different", who="Ann", why="known")
+    refusals.to_csv(folder / "refusals.csv", index=False)
+    return folder / "refusals.csv"
 
 
 def check_left_out(folder: Path, reasons: dict[str, str]) -> None:
@@ -64,8 +74,18 @@ def check_left_out(folder: Path, reasons: dict[str, str]) -> None:
 def test_companies_that_kill_or_raise_are_left_out(
     stored: STORED, tmp_path: Path, at_fault: None, scheduler: str
 ) -> None:
-    """Whoever computes: the two are named with their reasons, the other 88 matched, no run is lost."""
-    done = enrich_awards(*stored, tmp_path, tmp_path / "store", make_params(scheduler))
+    """Whoever computes: the two are named with their reasons, the other 88 matched, no run is lost.
+
+    Who says that one of them isn't a recipient doesn't make this process match it.
+    """
+    params = make_params(scheduler)
+    params = params.model_copy(
+        update={"matching": Matching(overrides=str(write_refusals(tmp_path, *stored)))}
+    )
+    done = enrich_awards(*stored, tmp_path, tmp_path / "store", params)
+    told = pd.read_parquet(tmp_path / "overrides.parquet")
+    assert told["status"].tolist() == ["unused", "unused"]
+    assert told["reason"].str.contains("can't be matched").all()
     assert done.companies_rejected == 2
     assert "2 companies can't be matched" in repr(done)
     check_left_out(tmp_path, {faulty.DEADLY: "SIGKILL", faulty.WRONG: "ValueError: month must be"})
