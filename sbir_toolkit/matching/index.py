@@ -35,7 +35,26 @@ from sbir_toolkit.matching.texts import Bytes, Floats, Hasher, Hashes, Ints, exp
 from sbir_toolkit.storage import read_json
 
 INDEX_VERSION = 3
-_MAPPED_BATCHES = 16
+# At a page for each of a row's texts these are a hundred megabytes at most.
+_MAPPED_ROWS = 4_096
+
+
+@dataclass(eq=False)
+class ShownTexts:
+    """The file of what is shown of recipients: its pages are let go of once many rows were looked at.
+
+    These texts are a large part of the index, and hardly any row is shown twice.
+    """
+
+    file: mmap.mmap
+    rows: int = 0
+
+    def looked_at(self, rows: int) -> None:
+        """Count rows whose texts were taken."""
+        self.rows += rows
+        if self.rows >= _MAPPED_ROWS and hasattr(mmap, "MADV_DONTNEED"):
+            self.file.madvise(mmap.MADV_DONTNEED)
+            self.rows = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +77,7 @@ class RecipientIndex:
     max_word_postings: int
     arrays: dict[str, npt.NDArray[Any]] = field(repr=False)
     tables: dict[str, pa.Table] = field(repr=False)
-    shown_file: mmap.mmap = field(repr=False)
+    shown_texts: ShownTexts = field(repr=False)
 
     def __reduce__(self) -> tuple[Callable[[Path], RecipientIndex], tuple[Path]]:
         return open_index, (self.folder,)
@@ -104,16 +123,9 @@ class RecipientIndex:
         for at in np.flatnonzero(np.diff(bounds)).tolist():
             wanted = known[bounds[at] : bounds[at + 1]] - firsts[at]
             parts.append(batches[at].take(pa.array(wanted)))
-            if len(parts) % _MAPPED_BATCHES == 0:
-                self._unmap_shown()
-        self._unmap_shown()
+            self.shown_texts.looked_at(len(wanted))
         found = pa.Table.from_batches(parts).combine_chunks()
         return found.take(pa.array(np.searchsorted(known, rows), mask=rows < 0))
-
-    def _unmap_shown(self) -> None:
-        """Let go of the pages that were looked at: these texts are a large part of the index."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            self.shown_file.madvise(mmap.MADV_DONTNEED)
 
     def core_names(self, names: Ints) -> list[str]:
         """Give the texts of some core names."""
@@ -169,7 +181,7 @@ def open_index(folder: Path) -> RecipientIndex:
         facts["max_word_postings"],
         arrays,
         tables,
-        files["recipients"],
+        ShownTexts(files["recipients"]),
     )
 
 

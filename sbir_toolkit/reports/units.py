@@ -109,7 +109,7 @@ def format_probability(value: float | None) -> str:
     return "<0.001" if 0 < value < 0.0005 else f"{value:.3f}"
 
 
-def format_weights(evidence: str) -> str:
+def format_weights(evidence: str | float | None) -> str:
     """Write pieces of evidence with their weights, in bits, the heaviest first; what is no JSON stays.
 
     Examples
@@ -117,6 +117,8 @@ def format_weights(evidence: str) -> str:
     >>> format_weights('{"prior": -6.9, "name": 9.7, "legal form": 1.5, "told by": "9084bea8 1580.28"}')
     'name +9.7, prior -6.9, legal form +1.5, told by 9084bea8 1580.28'
     """
+    if not isinstance(evidence, str):
+        return DASH
     if not evidence.startswith("{"):
         return evidence
     pieces = json.loads(evidence)
