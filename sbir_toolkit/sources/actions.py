@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from sbir_toolkit import params, tables
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.sources import values
+from sbir_toolkit.sources.ahead import run_ahead
 from sbir_toolkit.sources.batches import Batch, Fault, read_csv
 from sbir_toolkit.sources.contracts import contract_keys
 from sbir_toolkit.sources.files import Part
@@ -102,7 +103,7 @@ def roll_up(parts: list[Part], limits: params.Limits) -> Iterator[Batch]:
         sums, pairs = _Sums(spill, _condense), _Sums(contracts, _condense_pairs)
         ours = Layout(_COLUMNS, {name: at for at, name in enumerate(_COLUMNS)}, ())
         for part in parts:
-            for batch in read_csv(part, ACTION_FORMAT, limits):
+            for batch in run_ahead(read_csv(part, ACTION_FORMAT, limits)):
                 actions, found, faults, repaired = _read(batch)
                 sums.add(actions)
                 pairs.add(found)

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +25,7 @@ import pyarrow.compute as pc
 
 from sbir_toolkit import params
 from sbir_toolkit.meter import phase
+from sbir_toolkit.sources.ahead import run_ahead
 from sbir_toolkit.sources.batches import Batch, Fault
 from sbir_toolkit.sources.formats import Format
 from sbir_toolkit.sources.inputs import read_input
@@ -37,8 +36,6 @@ from sbir_toolkit.tables import Table
 
 Check = tuple[str, pa.Array, str]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def load(paths: Paths, folder: Path, limits: params.Limits, kind: Kind, source: 
     with contextlib.ExitStack() as stack:
         beside = stack.enter_context(_Beside(folder, kind))
         rows = stack.enter_context(parquet_writer(stored, kind.table.arrow_schema, **_encoding(kind)))
-        for _ in _run_ahead(_write(_stream(files, limits, kind, tally, source), rows, beside)):
+        for _ in run_ahead(_write(_stream(files, limits, kind, tally, source), rows, beside)):
             pass
     return tally.loaded({kind.table.name: stored, **beside.paths})
 
@@ -242,7 +239,7 @@ def _stream(
     """Read and normalise batch by batch, each in a thread of its own."""
     is_several = len(paths) > 1 and kind.combine is not None
     start = kind.start_several if is_several and kind.start_several else kind.start
-    parts = _run_ahead(_normalise(_run_ahead(_read(paths, limits, kind, source)), start, tally))
+    parts = run_ahead(_normalise(run_ahead(_read(paths, limits, kind, source)), start, tally))
     yield from _combine(parts, kind, tally) if is_several else parts
 
 
@@ -266,15 +263,6 @@ def _combine(parts: Iterator[Normalised], kind: Kind, tally: Tally) -> Iterator[
         else:
             yield Normalised(table, [], Counter())
     tally.combine(before - after)
-
-
-def _run_ahead(items: Iterator[_Item]) -> Iterator[_Item]:
-    """Give what an iterator gives, in its order, while a thread of its own already makes the next one."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(list, itertools.islice(items, 1))
-        while made := coming.result():
-            coming = thread.submit(list, itertools.islice(items, 1))
-            yield made.pop()
 
 
 def _read(
