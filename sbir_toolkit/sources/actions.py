@@ -103,8 +103,8 @@ def roll_up(parts: list[Part], limits: params.Limits) -> Iterator[Batch]:
         sums, pairs = _Sums(spill, _condense), _Sums(contracts, _condense_pairs)
         ours = Layout(_COLUMNS, {name: at for at, name in enumerate(_COLUMNS)}, ())
         for part in parts:
-            for batch in run_ahead(read_csv(part, ACTION_FORMAT, limits)):
-                actions, found, faults, repaired = _read(batch)
+            batches = run_ahead(read_csv(part, ACTION_FORMAT, limits))
+            for batch, (actions, found, faults, repaired) in run_ahead((one, _read(one)) for one in batches):
                 sums.add(actions)
                 pairs.add(found)
                 _refuse_changes(batch.layout, part)
