@@ -133,7 +133,8 @@ def decide(
 
     Examples
     --------
-    >>> decide(np.array([0.97, 0.97, 0.05]), np.array([0.0, 0.9, 0.0]), np.zeros(3, bool), Matching()).tolist()
+    >>> best, second = np.array([0.97, 0.97, 0.05]), np.array([0.0, 0.9, 0.0])
+    >>> decide(best, second, np.zeros(3, bool), Matching()).tolist()
     ['accept', 'review', 'reject']
     """
     is_clear = (probability >= params.accept_probability) & (probability - runner_up >= params.min_margin)

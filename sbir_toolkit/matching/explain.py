@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,8 @@ def explain_match(
     params: Matching,
     decided: PersonsDecision | None = None,
     word: Word | None = None,
+    *,
+    outcome: Mapping[str, object] | None = None,
 ) -> Explanation:
     """Explain what a company is matched to.
 
@@ -118,6 +121,10 @@ def explain_match(
         What a person decided about it.
     word : Word, optional
         What other companies of its name said of it.
+    outcome : mapping, optional
+        What a run made of it: recipient_id, decision, match_probability and margin of the contract
+        `company_matches`. They are told as they are there, where the recipient is the same; what companies
+        of its name said of the runner-up isn't known to anybody else.
 
     Returns
     -------
@@ -133,6 +140,8 @@ def explain_match(
     siblings = word.said(index)
     block = next(iter(match_blocks(frame, index, params, masked, siblings)))
     result = match_companies(frame, index, params, masked, siblings).iloc[0]
+    if outcome is not None and outcome["recipient_id"] == result["recipient_id"]:
+        result = _as_it_was(result, outcome)
     sides = _find_sides(Scored.of_block(frame, block, word), block, result, index)
     sentence = _sentence(result, sides, block, index, frame)
     if result["tier"] == "sibling":
@@ -151,6 +160,14 @@ def explain_match(
         candidates=_candidates(sides, index),
         pieces=_pieces(sides),
     )
+
+
+def _as_it_was(result: pd.Series[str], outcome: Mapping[str, Any]) -> pd.Series[str]:
+    """Put in what a run made of a company."""
+    told: dict[str, Any] = {name: outcome[name] for name in ("decision", "match_probability")}
+    if pd.notna(result["runner_up_id"]) and pd.notna(outcome["margin"]):
+        told["runner_up_probability"] = outcome["match_probability"] - outcome["margin"]
+    return pd.Series({**result, **told})
 
 
 def _as_frame(values: dict[str, object]) -> pd.DataFrame:

@@ -26,6 +26,8 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
 
+_OUTCOME = ("recipient_id", "decision", "match_probability", "margin")
+
 
 @dataclass(frozen=True)
 class MatchedTables:
@@ -47,6 +49,7 @@ class _Row(NamedTuple):
     award_id: str
     recipient_id: str | None
     evidence: dict[str, Any]
+    outcome: dict[str, Any]
 
 
 def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanation:
@@ -97,9 +100,17 @@ def explain_awards(
     index = open_index(prepare_index(tables.recipients, store, params, contracts=contracts))
     rows = _read_evidence(tables.matches, wanted)
     decided, words = _read_decided(rows), _read_words(rows, tables.companies)
+    outcomes = {row.award_id: row.outcome for row in rows if row.award_id not in decided}
     return Explanations(
         tuple(
-            explain_match(found.loc[one], index, params.matching, decided.get(one), words.get(one))
+            explain_match(
+                found.loc[one],
+                index,
+                params.matching,
+                decided.get(one),
+                words.get(one),
+                outcome=outcomes.get(one),
+            )
             for one in wanted
         )
     )
@@ -118,9 +129,17 @@ def _read_evidence(matches: Path, award_ids: list[str]) -> list[_Row]:
     """Read the awards' evidence, with the recipient it speaks for; none where nothing is matched yet."""
     if not matches.exists():
         return []
-    columns = ["award_id", "recipient_id", "evidence"]
+    columns = ["award_id", "evidence", *_OUTCOME]
     rows = pq.read_table(matches, columns=columns, filters=[("award_id", "in", award_ids)]).to_pylist()
-    return [_Row(row["award_id"], row["recipient_id"], json.loads(row["evidence"] or "{}")) for row in rows]
+    return [
+        _Row(
+            row["award_id"],
+            row["recipient_id"],
+            json.loads(row["evidence"] or "{}"),
+            {name: row[name] for name in _OUTCOME},
+        )
+        for row in rows
+    ]
 
 
 def _read_words(rows: list[_Row], companies: Path) -> dict[str, Word]:

@@ -114,3 +114,17 @@ def test_what_a_person_decided_comes_first(make_index: Make) -> None:
 def test_the_sentence_says_what_decided(company: dict[str, object], said: str, make_index: Make) -> None:
     """One sentence names the outcome and its reason."""
     assert said in explain_match(company, make_index(RECIPIENTS_MADE), Matching()).sentence
+
+
+def test_what_a_run_made_of_it_is_told_as_it_is_there(make_index: Make) -> None:
+    """Decision and probabilities are the run's, where it proposed the same recipient."""
+    company = {"company": "Quantum Widget Laboratories LLC", "city": "Boston", "state": "MA"}
+    index = make_index(RECIPIENTS_MADE)
+    alone = explain_match(company, index, Matching())
+    found = alone.candidates["recipient_id"][0]
+    outcome = {"recipient_id": found, "decision": "review", "match_probability": 0.751, "margin": 0.5}
+    told = explain_match(company, index, Matching(), outcome=outcome)
+    assert told.sentence.startswith("For review: ")
+    assert told.candidates["probability"][0] == 0.751
+    other = explain_match(company, index, Matching(), outcome={**outcome, "recipient_id": "another"})
+    assert other.sentence == alone.sentence
