@@ -118,7 +118,7 @@ def test_the_sentence_says_what_decided(company: dict[str, object], said: str, m
 
 def test_what_a_run_made_of_it_is_told_as_it_is_there(make_index: Make) -> None:
     """Decision and probabilities are the run's, where it proposed the same recipient."""
-    company = {"company": "Quantum Widget Laboratories LLC", "city": "Boston", "state": "MA"}
+    company = {"company": "Nanohmics Thermal", "city": "Laredo", "state": "TX"}
     index = make_index(RECIPIENTS_MADE)
     alone = explain_match(company, index, Matching())
     found = alone.candidates["recipient_id"][0]

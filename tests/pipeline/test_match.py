@@ -159,6 +159,7 @@ def test_explain_names_winner_and_evidence(files: SyntheticFiles, tmp_path: Path
     evidence = json.dumps({"override": "same", "who": "Ann", "why": "asked them"})
     recipient = pd.read_parquet(run.table("recipients"))["recipient_id"].iloc[7]
     told = {"award_id": awards["award_id"].iloc[0], "recipient_id": recipient, "evidence": evidence}
+    told |= {"decision": "accept", "match_probability": 0.99, "margin": 0.9}
     pd.DataFrame([told]).to_parquet(run.table("matches"))
     assert "Ann decided that it is" in explain_award(project, run, awards["award_id"].iloc[0]).sentence
     sibling = {
