@@ -19,6 +19,11 @@ _LINE_EVERY_S = 10.0
 _UP, _CLEAR_LINE = "\033[1A", "\033[2K"
 
 
+def say_aside(line: str) -> None:
+    """Print a line that is no result, such as how far the work is."""
+    print(line, file=sys.stderr, flush=True)
+
+
 class Display:
     """Lines that are said, and below them what is being done; used in a `with` statement.
 

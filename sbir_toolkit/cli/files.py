@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides
+from sbir_toolkit.cli.display import say_aside
 
 
 def add_commands(commands: Commands) -> None:
@@ -32,9 +32,5 @@ def fetch(options: argparse.Namespace) -> int:
     named = params.lookup(f"{options.what}.path")
     name = PurePosixPath(urlsplit(url).path).name
     path = project.root / (named if isinstance(named, str) else f"data/{name}")
-    print(fetch_file(url, path, params.fetch, say=_say))
+    print(fetch_file(url, path, params.fetch, say=say_aside))
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 
 from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides
+from sbir_toolkit.cli.display import say_aside
 
 
 def add_commands(commands: Commands) -> None:
@@ -74,10 +74,10 @@ def match(options: argparse.Namespace) -> int:
     from sbir_toolkit.pipeline.match import match_awards
     from sbir_toolkit.sources.remote import check_writable, fetch_input, is_url, send_file
 
-    params = with_overrides(project, fetch_inputs(project, asked, say=_say))
+    params = with_overrides(project, fetch_inputs(project, asked, say=say_aside))
 
     def here(name: str) -> Path:
-        return fetch_input(name, project.store, params.fetch, say=_say) if is_url(name) else Path(name)
+        return fetch_input(name, project.store, params.fetch, say=say_aside) if is_url(name) else Path(name)
 
     if is_url(options.out):
         check_writable(options.out)
@@ -94,10 +94,6 @@ def match(options: argparse.Namespace) -> int:
     told = repr(matched)
     print(told.replace(folder, options.out.rpartition("/")[0]) if folder else told)
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def diff(options: argparse.Namespace) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides, add_run
+from sbir_toolkit.cli.display import say_aside
 
 REGRESSION_EXIT_CODE = 4
 
@@ -60,7 +60,7 @@ def bench(options: argparse.Namespace) -> int:
 
     project = find_project(options.outputs)
     params = load_params(None, options.set)
-    found = run_bench(project, params, WORKLOADS[options.suite], against=options.against, say=_say)
+    found = run_bench(project, params, WORKLOADS[options.suite], against=options.against, say=say_aside)
     print(found.to_markdown() if options.ci else found)
     return REGRESSION_EXIT_CODE if found.has_regression else 0
 
@@ -126,7 +126,3 @@ def accept(options: argparse.Namespace) -> int:
 
     print(accept_regression(find_project(options.outputs), options.run, options.regression, options.why))
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

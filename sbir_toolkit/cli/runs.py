@@ -9,7 +9,7 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from sbir_toolkit.cli.arguments import Commands, add_command, add_overrides, add_run
-from sbir_toolkit.cli.display import Display
+from sbir_toolkit.cli.display import Display, say_aside
 
 if TYPE_CHECKING:
     from sbir_toolkit.pipeline.run import RunFolder
@@ -178,7 +178,7 @@ def drill(options: argparse.Namespace) -> int:
     from sbir_toolkit.pipeline.project import find_project
 
     recovered = []
-    for outcome in run_drills(find_project(options.outputs), options.fault, say=_say):
+    for outcome in run_drills(find_project(options.outputs), options.fault, say=say_aside):
         print(outcome, flush=True)
         recovered.append(outcome.is_recovered)
     print(f"{sum(recovered)} of {len(recovered)} recovered")
@@ -202,10 +202,6 @@ def _follow(display: Display, folder: RunFolder) -> None:
 
     events = Events(folder.events)
     display.describe = lambda: describe_doing(folder, events)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _tell(result: object) -> int:
