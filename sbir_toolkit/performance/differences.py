@@ -24,7 +24,8 @@ from sbir_toolkit.performance.scatter import Scatter, can_scatter, differs, know
 from sbir_toolkit.versions import commits_between, files_between
 
 REST = "between phases"
-FIGURES = ("elapsed_s", "cpu_s", "system_s", "rows", "minor_faults", "read_bytes", "written_bytes")
+_TIMES = ("elapsed_s", "cpu_s", "system_s", "queued_s")
+FIGURES = (*_TIMES, "rows", "minor_faults", "read_bytes", "written_bytes")
 # Parameters that say what the machine is asked for.
 RESOURCES = ("compute.", "limits.", "pipeline.")
 _SHARING = "compute."
@@ -164,9 +165,11 @@ class Side:
         # Phases of several workers overlap: then there is no time between them to speak of.
         rest = {name: _left(times["all"], inner, name) for name in FIGURES}
         if START_UP in times:
-            cpu_s = min(rest["cpu_s"], times[START_UP]["elapsed_s"])
-            times[START_UP] = {**times[START_UP], "cpu_s": cpu_s}
-            rest["cpu_s"] -= cpu_s
+            elapsed_s = times[START_UP]["elapsed_s"]
+            cpu_s = min(rest["cpu_s"], elapsed_s)
+            queued_s = min(rest["queued_s"], elapsed_s - cpu_s)
+            times[START_UP] = {**times[START_UP], "cpu_s": cpu_s, "queued_s": queued_s}
+            rest = {**rest, "cpu_s": rest["cpu_s"] - cpu_s, "queued_s": rest["queued_s"] - queued_s}
         waiting = {
             phase: max(0.0, row["elapsed_s"] - row["cpu_s"])
             for phase, row in times.items()
@@ -330,4 +333,4 @@ def _with_hidden_cpu(phases: pd.DataFrame) -> pd.DataFrame:
 
 def _left(whole: Mapping[str, float], inner: Sequence[Mapping[str, float]], name: str) -> float:
     known = [row[name] for row in inner if math.isfinite(row[name])]
-    return max(0.0, whole[name] - sum(known))
+    return max(0.0, whole[name] - sum(known)) if math.isfinite(whole[name]) else math.nan

@@ -32,7 +32,7 @@ CHUNK_COLUMNS = {
     "elapsed_s": "float64",
     "cpu_s": "float64",
 }
-_USED = ("user_s", "system_s", "minor_faults", "major_faults", "read_bytes", "written_bytes")
+_USED = ("user_s", "system_s", "queued_s", "minor_faults", "major_faults", "read_bytes", "written_bytes")
 _WORKED = ("done", "failed", "died", "running")
 _CLOCK_SLACK_S = 0.5
 
