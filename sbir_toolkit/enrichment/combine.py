@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids, read_batches
 from sbir_toolkit.errors import ContractError, explain
+from sbir_toolkit.matching.match import KEPT
 from sbir_toolkit.meter import phase
 from sbir_toolkit.storage import parquet_writer, write_parquet
 from sbir_toolkit.tables import (
@@ -60,16 +61,16 @@ class MatchTables:
         return cls(**{field.name: folder / f"{field.name}.parquet" for field in fields(cls)})
 
 
-def combine_parts(parts: list[Path], out: Path) -> int:
-    """Put the parts together, in their order; returns the number of companies."""
-    rows = 0
+def combine_parts(parts: list[Path], out: Path) -> pa.ChunkedArray:
+    """Put the parts together, in their order; gives what was kept of each company (`match_and_keep`)."""
+    kept = []
     with phase("combine") as span, parquet_writer(out, COMPANY_MATCHES.arrow_schema) as writer:
         for part in parts:
-            table = pq.read_table(part, columns=COMPANY_MATCHES.names)
+            table = pq.read_table(part, columns=[*COMPANY_MATCHES.names, KEPT])
             writer.write_table(table)
-            rows += table.num_rows
-        span.rows = rows
-    return rows
+            kept += table[KEPT].chunks
+        span.rows = sum(map(len, kept))
+    return pa.chunked_array(kept, pa.binary())
 
 
 def write_rejects(rejected: dict[str, str], tables: MatchTables) -> None:

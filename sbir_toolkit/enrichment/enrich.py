@@ -204,13 +204,14 @@ def link_awards(
                 limits=params.limits,
                 matching=params.matching,
             )
-        combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
+        kept = combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
     rejected = {name: why for commit in commits.values() for name, why in commit.rejected.items()}
     write_rejects(rejected, tables)
     release()  # what the chunks used
     decided = Path(params.matching.overrides) if params.matching.overrides else None
     relate_siblings(
         tables,
+        kept,
         opened,
         params.matching,
         threads=thread_count(params.compute),

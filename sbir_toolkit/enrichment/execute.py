@@ -26,7 +26,8 @@ from sbir_toolkit.enrichment.persistence import persist
 from sbir_toolkit.enrichment.plan import KEY, KEYED, Chunk, ChunkTask, company_keys
 from sbir_toolkit.enrichment.schedulers import GO_ON, Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
-from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
+from sbir_toolkit.matching import RecipientIndex, open_index
+from sbir_toolkit.matching.match import KEPT, match_and_keep
 from sbir_toolkit.memory import release
 from sbir_toolkit.meter import emit
 from sbir_toolkit.params import Compute, Limits, Matching
@@ -117,10 +118,9 @@ def match_chunk(task: ChunkTask) -> Commit:
     keys = company_keys(companies)
     known = _known_of(task)
     new = companies.filter(pc.invert(pc.is_in(keys, known[KEY])))
-    found = [known.select(COMPANY_MATCHES.names)]
+    found = [known.select([*COMPANY_MATCHES.names, KEPT])]
     if new.num_rows:
-        matches = match_companies(new.to_pandas(), _opened_index(task.index), task.matching)
-        found.append(COMPANY_MATCHES.arrow(matches))
+        found.append(match_and_keep(new.to_pandas(), _opened_index(task.index), task.matching))
     whole = pa.concat_tables(found)
     places = pc.index_in(companies["company_id"], whole["company_id"].combine_chunks())
     part = Path(task.part)
@@ -170,7 +170,8 @@ def _cut(keys: pa.ChunkedArray, chunk: Chunk) -> pa.ChunkedArray:
 
 def _known_of(task: ChunkTask) -> pa.Table:
     if task.known is None:
-        return COMPANY_MATCHES.arrow_schema.append(pa.field(KEY, pa.string())).empty_table()
+        columns = pa.field(KEPT, pa.binary()), pa.field(KEY, pa.string())
+        return pa.schema([*COMPANY_MATCHES.arrow_schema, *columns]).empty_table()
     with pq.ParquetFile(task.known) as file:
         return file.read_row_group(task.known_group)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
@@ -21,6 +22,7 @@ from sbir_toolkit.enrichment import execute
 from sbir_toolkit.enrichment.combine import combine_parts
 from sbir_toolkit.enrichment.journal import Commit, Journal
 from sbir_toolkit.enrichment.plan import Chunk, plan_chunks
+from sbir_toolkit.matching.match import KEPT
 from sbir_toolkit.params import Params
 from sbir_toolkit.storage import read_lines
 from sbir_toolkit.tables import COMPANIES, COMPANY_MATCHES
@@ -48,10 +50,11 @@ class Matcher:
     def __init__(self) -> None:
         self.matched: list[str] = []
 
-    def __call__(self, companies: pd.DataFrame, index: object, params: object) -> pd.DataFrame:
+    def __call__(self, companies: pd.DataFrame, index: object, params: object) -> pa.Table:
         ids = companies["company_id"].tolist()
         self.matched += ids
-        return answers(ids, str(index))
+        matches = COMPANY_MATCHES.arrow(answers(ids, str(index)))
+        return matches.append_column(KEPT, pa.nulls(len(ids), pa.binary()))
 
 
 def answers(ids: Iterable[str], parameter: str) -> pd.DataFrame:
@@ -65,7 +68,7 @@ def answers(ids: Iterable[str], parameter: str) -> pd.DataFrame:
 @pytest.fixture
 def matcher(monkeypatch: pytest.MonkeyPatch) -> Matcher:
     standing_in = Matcher()
-    monkeypatch.setattr(execute, "match_companies", standing_in)
+    monkeypatch.setattr(execute, "match_and_keep", standing_in)
     monkeypatch.setattr(execute, "_opened_index", lambda folder: folder)
     return standing_in
 
@@ -166,7 +169,7 @@ class Matching(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.patch = pytest.MonkeyPatch()
         self.matcher = Matcher()
-        self.patch.setattr(execute, "match_companies", self.matcher)
+        self.patch.setattr(execute, "match_and_keep", self.matcher)
         self.patch.setattr(execute, "_opened_index", lambda folder: folder)
         self.ids, self.parameter = "abcde", "p"
         self.known: dict[str, dict[tuple[str, ...], bool]] = {"p": {}, "q": {}}
