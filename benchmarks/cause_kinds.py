@@ -107,7 +107,7 @@ KINDS: dict[str, Kind] = {
         _patched(
             "matching/candidates.py",
             _BY_WORDS,
-            "    several = min(index.names, 3000)\n"
+            "    several = min(index.names, 8000)\n"
             "    query = np.repeat(open_names, several)\n"
             "    name = np.tile(np.arange(several), len(open_names))\n"
             "    score = np.full(len(query), 0.5)\n",
