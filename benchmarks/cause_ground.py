@@ -17,9 +17,16 @@ from benchmarks.cause_kinds import Conditions, Kind, Patch
 from benchmarks.measuring import PROJECT
 from sbir_toolkit import write_synthetic
 from sbir_toolkit.params import Params
-from sbir_toolkit.performance import Explanation, History, chunk_figures, explain_change, take_side
+from sbir_toolkit.performance import (
+    Explanation,
+    History,
+    chunk_figures,
+    explain_change,
+    measure_run,
+    take_side,
+)
 from sbir_toolkit.pipeline.stages import load_pipeline
-from sbir_toolkit.storage import read_lines, write_json
+from sbir_toolkit.storage import read_json, read_lines, write_json
 
 AWARDS, MANY_AWARDS, RECIPIENTS, SEED = 12_000, 60_000, 40_000, 7
 STAGES = ("load_awards", "load_recipients", "match_recipients")
@@ -31,7 +38,11 @@ class Ground:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.history = folder / "history.sqlite"
+        # What is known of runs follows from their records and events; so it follows this code, not theirs.
+        (folder / "history.sqlite").unlink(missing_ok=True)
+        self.history = History(folder / "history.sqlite")
+        for record in folder.glob("runs/*/run.json"):
+            self._enter(record.parent)
         self._checkouts = folder / "checkouts"
         self.base = self._checkout("base")
         self._pipeline = load_pipeline(self.base / "notebooks" / "pipeline.yml", Params())
@@ -50,7 +61,6 @@ class Ground:
             "checkout": str(checkout),
             "folder": str(runs / run_id),
             "store": str(kept),
-            "history": str(self.history),
             "name": name,
             "set": list(conditions.params),
             "inputs": {one: str(files / f"{one}.csv") for one in ("awards", "recipients")},
@@ -62,6 +72,7 @@ class Ground:
         with _burning(conditions.burners):
             subprocess.run([sys.executable, str(program), str(job)], env=env, cwd=checkout, check=True)
         shutil.rmtree(runs / run_id / "data")
+        self._enter(runs / run_id)
 
     def run_sides(self, name: str, kind: Kind, repeats: int) -> None:
         """Run both sides of a kind in alternation."""
@@ -80,9 +91,8 @@ class Ground:
 
     def explain(self, name: str, kind: Kind, repeats: int) -> list[Explanation]:
         """Explain each stage's change between the two sides of a kind that were run."""
-        history = History(self.history)
         before, after = (
-            take_side(history, [f"{name}-{side}-{one}" for one in range(repeats)], side, self._chunks)
+            take_side(self.history, [f"{name}-{side}-{one}" for one in range(repeats)], side, self._chunks)
             for side in ("before", "after")
         )
         checkout = self._checkouts / self._label(name, "after") if kind.after.patches else self.base
@@ -92,6 +102,10 @@ class Ground:
             )
             for stage in STAGES
         ]
+
+    def _enter(self, run: Path) -> None:
+        record = read_json(run / "run.json")
+        self.history.record_run(record, measure_run(record, read_lines(run / "events.ndjson")))
 
     def _chunks(self, run_id: str) -> pd.DataFrame:
         return chunk_figures(read_lines(self.folder / "runs" / run_id / "events.ndjson"))

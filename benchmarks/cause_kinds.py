@@ -16,7 +16,9 @@ _DEAREST = (
     "matching.min_word_overlap=0.05",
     "matching.max_word_postings=40000",
 )
-_PROCESSES = (*_DEAREST, "compute.scheduler=processes", "compute.workers=2")
+_TWO_PROCESSES = ("compute.scheduler=processes", "compute.workers=2")
+_PROCESSES = (*_DEAREST, *_TWO_PROCESSES)
+_TWO_CHUNKS = (*_DEAR, *_TWO_PROCESSES, "compute.chunk_companies=13000")
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,8 @@ KINDS: dict[str, Kind] = {
         (MATCH,),
         ("skew",),
         "input awards",
-        Conditions(params=(*_PROCESSES, "compute.chunk_companies=13000"), files="skewed"),
-        Conditions(params=(*_PROCESSES, "compute.chunk_companies=13000"), files="scattered"),
+        Conditions(params=_TWO_CHUNKS, files="skewed"),
+        Conditions(params=_TWO_CHUNKS, files="scattered"),
     ),
     "three_times_the_input": Kind(
         (LOAD, MATCH),

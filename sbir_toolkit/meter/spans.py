@@ -87,6 +87,8 @@ def phase(name: str, rows: int | None = None) -> Iterator[Span]:
         emit(
             "phase",
             phase=name,
+            pid=os.getpid(),
+            thread=0 if is_main else threading.get_native_id(),
             started=started,
             elapsed_s=elapsed_s,
             cpu_s=cpu_s,

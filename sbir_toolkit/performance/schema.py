@@ -73,6 +73,7 @@ PHASES = sa.Table(
     *_number("user_s", "system_s", "queued_s"),
     *_whole("minor_faults", "major_faults", "read_bytes", "written_bytes"),
     *_text("inside"),
+    *_number("own_s"),
 )
 METRICS = sa.Table("metrics", METADATA, *_of_run("metric"), *_number("value"))
 ALERTS = sa.Table("alerts", METADATA, *_of_run("alert_id"), *_text("severity", "message", "metrics"))
@@ -107,7 +108,7 @@ ADDED: dict[int, dict[sa.Table, tuple[str, ...]]] = {
     },
     3: {PHASES: ("inside",)},
     4: {RUNS: ("benchmark",)},
-    5: {STAGES: ("queued_s",), PHASES: ("queued_s",)},
+    5: {STAGES: ("queued_s",), PHASES: ("queued_s", "own_s")},
 }
 
 

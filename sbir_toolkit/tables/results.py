@@ -322,6 +322,7 @@ STAGE_FIGURES = Table(
         Column("read_bytes", "int64", "Bytes read from disks", low=0),
         Column("written_bytes", "int64", "Bytes written to disks", low=0),
         text("inside", "The phase that this one is a part of"),
+        Column("own_s", "float64", "Its share of the wall time, without its parts", low=0),
     ),
 )
 RECOMMENDATIONS = Table(
