@@ -50,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project = make_project(tmp_path, {"match": {"writes": ["funding"]}})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SBIR_OUTPUTS", str(project.outputs))
-    monkeypatch.setattr("sbir_toolkit.pipeline.benches.calibrate", lambda: 0.03)
+    monkeypatch.setattr("sbir_toolkit.pipeline.repeats.calibrate", lambda: 0.03)
     return project
 
 
