@@ -61,6 +61,7 @@ class Version:
 
     def warm_up(self) -> bool:
         """Import once for all repeats from now on; False where this code can't do that."""
+        self.cool_down()
         self._warm = subprocess.Popen(
             [*self.child, WARM],
             cwd=self.code,
