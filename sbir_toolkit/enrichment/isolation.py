@@ -29,7 +29,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.journal import Commit
-from sbir_toolkit.enrichment.plan import KEY, KEYED, ChunkTask, company_keys
+from sbir_toolkit.enrichment.parts import KEY, KEYED, company_keys
+from sbir_toolkit.enrichment.plan import ChunkTask
 from sbir_toolkit.errors import StageError, ToolkitError, explain
 from sbir_toolkit.matching.match import KEPT
 from sbir_toolkit.storage import digest_file, write_parquet
@@ -176,7 +177,6 @@ def isolate(task: ChunkTask, work: Work) -> Commit:
         elapsed_s=time.perf_counter() - started,
         cpu_s=sum(commit.cpu_s for commit in search.parts.values()),
         worker="isolated",
-        reused=sum(commit.reused for commit in search.parts.values()),
         rejected=rejected,
     )
 

@@ -18,7 +18,7 @@ from sbir_toolkit.performance import (
 )
 from sbir_toolkit.performance.scatter import differs
 
-from .runs import CREATED, chunk_event, keep, phase_event, run_record, stage
+from .runs import CREATED, DAY_S, chunk_event, keep, phase_event, run_record, stage
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_a_confirmed_regression_is_explained_and_its_alert_names_the_cause(histo
         is_slow = number >= 8
         run = run_record(f"r{number}", {"match": stage(elapsed_s=13.0 if is_slow else 10.0, cpu_s=9.0)})
         params = {"compute": {"chunk_companies": 10 if is_slow else 1_000}}
-        run |= {"created": CREATED + number, "params": params, "calibration_s": 0.05}
+        run |= {"created": CREATED + number * DAY_S, "params": params, "calibration_s": 0.05}
         events = [phase_event("match", "score", 1, 8.0 if is_slow else 5.0)]
         keep(history, run, events)
     verdicts = judge_stages(history, run, measure_run(run, events), Performance())
