@@ -316,3 +316,39 @@ def test_the_level_of_the_test_of_scatter(freedom, quantile):
     for times, is_beyond in ((1.02, True), (0.96, False)):
         moved = np.exp(deviations + quantile * times * error).tolist()
         assert differs(np.exp(deviations).tolist(), moved, level=0.01) == is_beyond
+
+
+@pytest.mark.parametrize("others_cpu_s", [0.0, 15.0])
+def test_a_missing_worker_process(history, others_cpu_s):
+    """Half the workers take twice as long: lost parallelism, however busy the machine was on both sides."""
+    resources = {"params": {"compute": {"workers": 2}}}, {"params": {"compute": {"workers": 1}}}
+    for run, workers, params in (("before", 2, resources[0]), ("after", 1, resources[1])):
+        took = 12 / workers
+        own = stage(elapsed_s=3 + took, cpu_s=15.0, queued_s=0.0, others_cpu_s=others_cpu_s / 12 * (3 + took))
+        events = [phase_event("match", "match", 2, took, cpu_s=0.1, queued_s=0.0, pid=1, thread=0)]
+        for worker in range(workers):
+            pid = 2 + worker
+            for number in range(4 // workers):
+                score = {"cpu_s": 2.0, "queued_s": 0.0, "pid": pid, "thread": 0}
+                decide = {**score, "cpu_s": 1.0}
+                began = 2 + 3 * number
+                events.append(phase_event("match", "score", began, 2, **score))
+                events.append(phase_event("match", "decide", began + 2, 1, **decide))
+        keep(history, run_record(run, {"match": own}, calibration_s=0.05, **params), events)
+    chunks = {"before": (2, 2), "after": (1, 4)}
+
+    def chunks_of(run):
+        workers, each = chunks[run]
+        return chunk_figures(
+            [
+                chunk_event(f"{w} {n}", 5 + 3 * n, 3, worker=str(w))
+                for w in range(workers)
+                for n in range(each)
+            ]
+        )
+
+    sides = (take_side(history, [run], run, chunks_of) for run in ("before", "after"))
+    told = explain_change("match", *sides)
+    assert first(told)[0] == "parallelism"
+    assert first(told)[2] == "compute.workers 2 -> 1"
+    assert told.table["changed_s"].tolist() == pytest.approx([6.0])
