@@ -11,6 +11,7 @@ from sbir_toolkit.performance import (
     chunk_figures,
     explain_change,
     explain_regressions,
+    headline_frame,
     judge_stages,
     measure_run,
     name_causes,
@@ -214,6 +215,11 @@ def test_a_confirmed_regression_is_explained_and_its_alert_names_the_cause(histo
     named, left = name_causes([alert, other], explained)
     assert "chunk_companies" in named["metrics"]["cause"]
     assert left == other
+    headline = headline_frame(verdicts, explained)
+    assert headline[["what", "onset_run"]].to_numpy().tolist() == [["match: time", "r8"]]
+    assert headline["change_share"].tolist() == pytest.approx([0.3], abs=0.02)
+    assert "compute.chunk_companies 1000 -> 10" in headline["why"].iloc[0]
+    assert "not asked" in headline_frame(verdicts, {})["why"].iloc[0]
 
 
 def several(history, name, times, *, cpu_s=None, **facts):
@@ -352,3 +358,21 @@ def test_a_missing_worker_process(history, others_cpu_s):
     assert first(told)[0] == "parallelism"
     assert first(told)[2] == "compute.workers 2 -> 1"
     assert told.table["changed_s"].tolist() == pytest.approx([6.0])
+
+
+def test_an_onset_that_is_a_run_late(history):
+    """Code that one run before already had is still what most runs before hadn't."""
+    versions = ["old"] * 14 + ["new"] * 4
+    for number, version in enumerate(versions):
+        score_s = 5.0 if version == "old" else 8.0
+        own = stage(elapsed_s=5 + score_s, cpu_s=3 + score_s)
+        code = {"commit": version, "digest": version, "rooms": {"matching": version}}
+        run = run_record(f"run-{number}", {"match": own}, calibration_s=0.05, code=code)
+        keep(
+            history,
+            {**run, "created": CREATED + number / 100},
+            [phase_event("match", "score", 2, score_s, cpu_s=score_s)],
+        )
+    sides = [[f"run-{number}" for number in numbers] for numbers in (range(15), range(15, 18))]
+    before, after = (take_side(history, runs, "") for runs in sides)
+    assert first(explain_change("match", before, after))[:3] == ("computing", "score", "code of matching")
