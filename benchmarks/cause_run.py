@@ -1,4 +1,4 @@
-"""One run for `benchmarks/causes.py`: three stages' work, measured, recorded and entered into a history.
+"""One run for `benchmarks/causes.py`: three stages' work, measured and recorded.
 
 It is started with the checkout whose code is to be measured first on its path, so the code digests in the
 record are those of the code that did the work.
@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 from sbir_toolkit.params import load_params
-from sbir_toolkit.performance import History, calibrate, measure_run
+from sbir_toolkit.performance import calibrate
 from sbir_toolkit.pipeline.run import describe_environment
 from sbir_toolkit.pipeline.work import Job, measure_work
-from sbir_toolkit.storage import digest_file, digest_value, read_json, read_lines, write_json
+from sbir_toolkit.storage import digest_file, digest_value, read_json, write_json
 from sbir_toolkit.versions import code_version
 
 STAGES = ("load_awards", "load_recipients", "match_recipients")
@@ -53,8 +53,6 @@ def main(job_file: str) -> None:
         calibrations.append(calibrate())
     record |= {"stages": stages, "calibration_s": sum(calibrations) / len(calibrations), "ended": time.time()}
     write_json(folder / "run.json", record)
-    figures = measure_run(record, read_lines(folder / "events.ndjson"))
-    History(job["history"]).record_run(record, figures)
 
 
 if __name__ == "__main__":

@@ -66,10 +66,10 @@ def match(awards: Path, recipients: Path, outputs: Path) -> tuple[Measured, pd.S
     os.environ[EVENTS_VARIABLE] = str(events)
     took = measure([*TOOLKIT, "--outputs", outputs, "match", awards, recipients, "-o", out])
     phases = [event for event in read_lines(events) if event.get("phase") == "match"]
-    chunks = [event for event in read_lines(events) if event["kind"] == "chunk"]
+    plans = [event for event in read_lines(events) if event["kind"] == "chunks"]
     figures = {
         "companies": sum(event["rows"] for event in phases),
-        "known": sum(event["reused"] for event in chunks),
+        "known": sum(event["committed_rows"] for event in plans),
         "match s": sum(event["elapsed_s"] for event in phases),
         "match CPU s": sum(event["cpu_s"] for event in phases),
     }

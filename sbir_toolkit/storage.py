@@ -44,8 +44,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync_file(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
     finally:
@@ -65,6 +64,12 @@ def drop_temporaries(folder: Path) -> None:
     """Remove what killed writers left in a folder; for its owner to call, when nobody else writes there."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's content to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sbir_toolkit import meter
+from sbir_toolkit.meter import proc
 from sbir_toolkit.storage import read_lines
 
 
@@ -114,6 +115,40 @@ def test_phase_tells_what_the_system_did(events: Path) -> None:
     (event,) = read_lines(events)
     assert event["minor_faults"] > 10
     assert event["user_s"] + event["system_s"] == pytest.approx(event["cpu_s"], abs=0.03)
+
+
+@pytest.mark.skipif(not proc.KNOWS_QUEUES, reason="the system doesn't tell how long threads queue")
+def test_phase_tells_queueing_from_waiting(events: Path) -> None:
+    """A thread that others keep off its core queues; one that sleeps doesn't."""
+    core = {min(os.sched_getaffinity(0))}
+    spin = f"import os; os.sched_setaffinity(0, {core}); print(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, core)
+        try:
+            with meter.phase("work"):
+                until = time.process_time() + 0.2
+                while time.process_time() < until:
+                    pass
+        finally:
+            os.sched_setaffinity(0, allowed)
+            other.kill()
+    with meter.phase("sleep"):
+        time.sleep(0.2)
+    work, sleep = (event for event in read_lines(events) if event["kind"] == "phase")
+    assert work["queued_s"] > 0.1
+    assert work["cpu_s"] + work["queued_s"] == pytest.approx(work["elapsed_s"], rel=0.2)
+    assert sleep["queued_s"] < 0.1
+
+
+def test_queueing_is_not_known_everywhere(events: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system doesn't tell it, it isn't made up."""
+    monkeypatch.setattr(proc, "KNOWS_QUEUES", False)
+    with meter.phase("work"):
+        pass
+    assert read_lines(events)[0]["queued_s"] is None
 
 
 def test_a_beat_tells_what_lasts_and_how_far_it_is(events: Path) -> None:

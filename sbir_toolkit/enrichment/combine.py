@@ -1,6 +1,6 @@
 """Combining: parts to one table of companies, companies back to awards, and proof that nothing was lost.
 
-The parts are read in the plan's order, so the combined table is the same whatever order they were made in.
+What the parts hold is put into the companies' order, so the combined table is the same whatever they hold.
 The awards are read in batches and written in their own order, each with its company's match: as many rows out
 as in, each key once.
 """
@@ -8,6 +8,7 @@ as in, each key once.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -16,9 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.companies import FIELDS, company_ids, read_batches
+from sbir_toolkit.enrichment.parts import Piece, gather
 from sbir_toolkit.errors import ContractError, explain
+from sbir_toolkit.matching.match import KEPT
 from sbir_toolkit.meter import phase
-from sbir_toolkit.storage import parquet_writer, write_parquet
+from sbir_toolkit.storage import ROW_GROUP_ROWS, parquet_writer, write_parquet
 from sbir_toolkit.tables import (
     COMPANY_MATCHES,
     COMPANY_REJECTS,
@@ -60,16 +63,37 @@ class MatchTables:
         return cls(**{field.name: folder / f"{field.name}.parquet" for field in fields(cls)})
 
 
-def combine_parts(parts: list[Path], out: Path) -> int:
-    """Put the parts together, in their order; returns the number of companies."""
-    rows = 0
-    with phase("combine") as span, parquet_writer(out, COMPANY_MATCHES.arrow_schema) as writer:
-        for part in parts:
-            table = pq.read_table(part, columns=COMPANY_MATCHES.names)
-            writer.write_table(table)
-            rows += table.num_rows
-        span.rows = rows
-    return rows
+def combine_parts(pieces: Sequence[Piece], tables: MatchTables) -> pa.ChunkedArray:
+    """Put what the parts hold together, in the companies' order.
+
+    Parameters
+    ----------
+    pieces
+        Together they hold each company once.
+    tables
+        `companies` is read; `company_matches` is written.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray
+        What was kept of each company (`match_and_keep`).
+
+    Raises
+    ------
+    ContractError
+        When a company is missing, or is there twice.
+    """
+    kept = []
+    with (
+        phase("combine") as span,
+        parquet_writer(tables.company_matches, COMPANY_MATCHES.arrow_schema) as out,
+    ):
+        ids = pq.read_table(tables.companies, columns=["company_id"])["company_id"].combine_chunks()
+        for table in gather(pieces, ids, [*COMPANY_MATCHES.names, KEPT], ROW_GROUP_ROWS):
+            out.write_table(table)
+            kept += table[KEPT].chunks
+        span.rows = len(ids)
+    return pa.chunked_array(kept, pa.binary())
 
 
 def write_rejects(rejected: dict[str, str], tables: MatchTables) -> None:

@@ -190,13 +190,13 @@ def link_awards(
     name_contracts(awards, tables.companies, opened, batch_rows=batch_rows)
     depends_on = _depends_on(index, params)
     home = store / "matching" / digest_value(depends_on)[7:23]
-    plan = plan_chunks(tables.companies, params, worker_count(params.compute), depends_on)
+    workers = worker_count(params.compute)
     with locked(home / "writer.lock", "the matching of these recipients", wait_s=LONGEST_WAIT_S):
         journal = Journal(home)
-        before = journal.committed([chunk.key for chunk in plan.chunks])
         with phase("match", rows=companies):
-            commits = execute_chunks(
-                plan.chunks,
+            plan = plan_chunks(tables.companies, journal, params, workers, depends_on)
+            pieces = execute_chunks(
+                plan,
                 tables.companies,
                 index,
                 journal,
@@ -204,17 +204,18 @@ def link_awards(
                 limits=params.limits,
                 matching=params.matching,
             )
-        combine_parts([journal.part(chunk.key) for chunk in plan.chunks], tables.company_matches)
-    rejected = {name: why for commit in commits.values() for name, why in commit.rejected.items()}
+        kept = combine_parts(pieces, tables)
+    rejected = {name: why for piece in pieces for name, why in piece.rejected.items()}
     write_rejects(rejected, tables)
     release()  # what the chunks used
     decided = Path(params.matching.overrides) if params.matching.overrides else None
     relate_siblings(
         tables,
+        kept,
         opened,
         params.matching,
         threads=thread_count(params.compute),
-        at_once=max((chunk.rows for chunk in plan.chunks), default=1),
+        at_once=plan.size,
     )
     release()
     overrides = settle_overrides(decided, tables, opened, params.matching)
@@ -229,15 +230,14 @@ def link_awards(
             questions.result()
     check_conserved(awards, tables.matches, MATCHES)
     decisions = _decisions(tables.matches)
-    known = sum(commit.rows if key in before else commit.reused for key, commit in commits.items())
     return Enriched(
         tables=tables,
         awards=rows,
         companies=companies,
         companies_rejected=len(rejected),
-        chunks=len(plan.chunks),
-        chunks_reused=len(before),
-        companies_reused=known,
+        chunks=len(pieces),
+        chunks_reused=len(plan.known),
+        companies_reused=plan.companies_known,
         decisions=decisions,
         plan=plan.reason,
         overrides=overrides,

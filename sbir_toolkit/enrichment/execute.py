@@ -14,28 +14,33 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.isolation import DATA_ERRORS, SuspectError, Work, count_deaths, isolate, marked
 from sbir_toolkit.enrichment.journal import Commit, Journal
+from sbir_toolkit.enrichment.parts import KEY, Piece, company_keys
 from sbir_toolkit.enrichment.persistence import persist
-from sbir_toolkit.enrichment.plan import KEY, KEYED, Chunk, ChunkTask, company_keys
+from sbir_toolkit.enrichment.plan import ChunkPlan, ChunkTask
 from sbir_toolkit.enrichment.schedulers import GO_ON, Pool, open_pool
 from sbir_toolkit.errors import StageError, explain
-from sbir_toolkit.matching import RecipientIndex, match_companies, open_index
+from sbir_toolkit.matching import RecipientIndex, open_index
+from sbir_toolkit.matching.match import match_and_keep
+from sbir_toolkit.matching.texts import Ints
 from sbir_toolkit.memory import release
 from sbir_toolkit.meter import emit
 from sbir_toolkit.params import Compute, Limits, Matching
-from sbir_toolkit.storage import atomic_path, digest_file, write_parquet
-from sbir_toolkit.tables import COMPANY_MATCHES
+from sbir_toolkit.storage import digest_file, write_parquet
+
+_NEW = "new_companies.parquet"
 
 
 def execute_chunks(
-    chunks: tuple[Chunk, ...],
+    plan: ChunkPlan,
     companies: Path,
     index: Path,
     journal: Journal,
@@ -43,13 +48,13 @@ def execute_chunks(
     compute: Compute,
     limits: Limits,
     matching: Matching,
-) -> dict[str, Commit]:
-    """Match every chunk that isn't committed yet, and commit each as it ends.
+) -> list[Piece]:
+    """Match every chunk of a plan, and commit each as it ends.
 
     Parameters
     ----------
-    chunks
-        The plan's chunks.
+    plan
+        What is known already, and the chunks of what isn't.
     companies, index
         The companies' file and the recipient index's folder; every worker must see them under these paths.
     journal
@@ -63,8 +68,8 @@ def execute_chunks(
 
     Returns
     -------
-    dict
-        Key to commit, for all chunks.
+    list of Piece
+        What was known and what was found: together all companies, each once.
 
     Raises
     ------
@@ -73,40 +78,52 @@ def execute_chunks(
         that it can't be their fault.
     """
     journal.drop_strays()
-    committed = journal.committed([chunk.key for chunk in chunks])
     emit(
         "chunks",
-        total=len(chunks),
-        committed=len(committed),
-        rows=sum(chunk.rows for chunk in chunks),
-        committed_rows=sum(commit.rows for commit in committed.values()),
+        total=len(plan.known) + len(plan.chunks),
+        committed=len(plan.known),
+        rows=plan.companies,
+        committed_rows=plan.companies_known,
     )
-    missing = [chunk for chunk in chunks if chunk.key not in committed]
-    known = _carry_over(journal, companies, [chunk.key for chunk in chunks], missing) if missing else None
+    if not plan.chunks:
+        return plan.known
+    if plan.companies_known:
+        companies = _set_apart(companies, plan.new, journal.folder / _NEW)
     tasks = [
-        ChunkTask(str(companies), str(index), str(journal.part(chunk.key)), chunk, matching, known, number)
-        for number, chunk in enumerate(missing)
+        ChunkTask(str(companies), str(index), str(journal.part(chunk.key)), chunk, matching)
+        for chunk in plan.chunks
     ]
+    committed: dict[str, Commit] = {}
 
     def commit(done: Commit) -> None:
+        done = replace(done, plan=plan.digest)
         journal.commit(done)
         committed[done.key] = done
         emit(
             "chunk",
             chunk=done.key,
             rows=done.rows,
-            reused=done.reused,
             elapsed_s=done.elapsed_s,
             cpu_s=done.cpu_s,
             worker=done.worker,
             rejected=len(done.rejected),
         )
 
-    if tasks:
-        release()  # what was freed while files were read and indexed
-        with open_pool(compute, limits, [companies, index], journal.folder) as pool:
-            _run(pool, tasks, commit)
-    return committed
+    release()  # what was freed while files were read and indexed
+    with open_pool(compute, limits, [companies, index], journal.folder) as pool:
+        _run(pool, tasks, commit)
+    (journal.folder / _NEW).unlink(missing_ok=True)
+    journal.drop_strays()  # what workers left that were lost while they wrote
+    found = [
+        Piece(
+            journal.part(chunk.key),
+            np.arange(chunk.rows),
+            plan.new[chunk.start : chunk.stop],
+            committed[chunk.key].rejected,
+        )
+        for chunk in plan.chunks
+    ]
+    return [*plan.known, *found]
 
 
 def match_chunk(task: ChunkTask) -> Commit:
@@ -114,21 +131,12 @@ def match_chunk(task: ChunkTask) -> Commit:
     clock, cpu = time.perf_counter(), time.thread_time()
     with pq.ParquetFile(task.companies) as file:
         companies = _read_rows(file, task.chunk.start, task.chunk.stop)
-    keys = company_keys(companies)
-    known = _known_of(task)
-    new = companies.filter(pc.invert(pc.is_in(keys, known[KEY])))
-    found = [known.select(COMPANY_MATCHES.names)]
-    if new.num_rows:
-        matches = match_companies(new.to_pandas(), _opened_index(task.index), task.matching)
-        found.append(COMPANY_MATCHES.arrow(matches))
-    whole = pa.concat_tables(found)
-    places = pc.index_in(companies["company_id"], whole["company_id"].combine_chunks())
+    found = match_and_keep(companies.to_pandas(), _opened_index(task.index), task.matching)
     part = Path(task.part)
-    write_parquet(part, whole.take(places).append_column(KEY, keys))
+    write_parquet(part, found.append_column(KEY, company_keys(companies)))
     return Commit(
         key=task.chunk.key,
         rows=companies.num_rows,
-        reused=companies.num_rows - new.num_rows,
         digest=digest_file(part),
         elapsed_s=time.perf_counter() - clock,
         cpu_s=time.thread_time() - cpu,
@@ -136,43 +144,11 @@ def match_chunk(task: ChunkTask) -> Commit:
     )
 
 
-def _carry_over(journal: Journal, companies: Path, keys: list[str], missing: list[Chunk]) -> str | None:
-    """Collect what chunks of other files found out: a refreshed file has mostly the same companies.
-
-    Each old part is read once. What is known of one missing chunk's companies makes one row group, in the
-    order of the chunks, so that a worker reads what is its own and nothing else.
-    """
-    commits = journal.beside(keys)
-    if not commits:
-        return None
-    own = company_keys(pq.read_table(companies, columns=list(KEYED)))
-    wanted = pa.concat_arrays([piece for chunk in missing for piece in _cut(own, chunk).chunks])
-    parts = []
-    for commit in commits:
-        table = pq.read_table(journal.part(commit.key))
-        is_rejected = pc.is_in(table["company_id"], pa.array(commit.rejected, pa.string()))
-        parts.append(table.filter(pc.and_(pc.is_in(table[KEY], wanted), pc.invert(is_rejected))))
-    known = pa.concat_tables(parts).combine_chunks()
-    if not known.num_rows:
-        return None
-    path = journal.folder / "known.parquet"
-    known_keys = known[KEY].combine_chunks()
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, known.schema, compression="lz4") as file:
-        for chunk in missing:
-            places = pc.index_in(_cut(own, chunk), known_keys).drop_null()
-            file.write_table(known.take(places), row_group_size=chunk.rows)
-    return str(path)
-
-
-def _cut(keys: pa.ChunkedArray, chunk: Chunk) -> pa.ChunkedArray:
-    return keys.slice(chunk.start, chunk.rows)
-
-
-def _known_of(task: ChunkTask) -> pa.Table:
-    if task.known is None:
-        return COMPANY_MATCHES.arrow_schema.append(pa.field(KEY, pa.string())).empty_table()
-    with pq.ParquetFile(task.known) as file:
-        return file.read_row_group(task.known_group)
+def _set_apart(companies: Path, new: Ints, out: Path) -> Path:
+    """Write the new companies into a file of their own, for workers to read."""
+    table = pq.read_table(companies)
+    write_parquet(out, table.take(pa.array(new)))
+    return out
 
 
 @functools.lru_cache(maxsize=2)

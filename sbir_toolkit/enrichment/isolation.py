@@ -29,8 +29,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment.journal import Commit
-from sbir_toolkit.enrichment.plan import KEY, KEYED, ChunkTask, company_keys
+from sbir_toolkit.enrichment.parts import KEY, KEYED, company_keys
+from sbir_toolkit.enrichment.plan import ChunkTask
 from sbir_toolkit.errors import StageError, ToolkitError, explain
+from sbir_toolkit.matching.match import KEPT
 from sbir_toolkit.storage import digest_file, write_parquet
 from sbir_toolkit.tables import COMPANY_MATCHES
 
@@ -175,7 +177,6 @@ def isolate(task: ChunkTask, work: Work) -> Commit:
         elapsed_s=time.perf_counter() - started,
         cpu_s=sum(commit.cpu_s for commit in search.parts.values()),
         worker="isolated",
-        reused=sum(commit.reused for commit in search.parts.values()),
         rejected=rejected,
     )
 
@@ -246,4 +247,5 @@ def _describe_death(exit_code: int) -> str:
 def _unmatched(company_id: str, reason: str) -> pa.Table:
     row = dict.fromkeys(COMPANY_MATCHES.names)
     row |= {"company_id": company_id, "decision": "reject", "evidence": json.dumps({"unmatched": reason})}
-    return COMPANY_MATCHES.arrow(pd.DataFrame([row], dtype=object))
+    kept = pa.nulls(1, pa.binary())
+    return COMPANY_MATCHES.arrow(pd.DataFrame([row], dtype=object)).append_column(KEPT, kept)

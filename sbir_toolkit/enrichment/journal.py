@@ -17,8 +17,8 @@ from sbir_toolkit.storage import append_line, digest_file, drop_temporaries, mak
 class Commit:
     """One committed chunk.
 
-    `reused` of its rows were known from chunks of an earlier file; `rejected` are the companies in it that
-    can't be matched, each with the reason.
+    `rejected` are the companies in it that can't be matched, each with the reason; `plan` is the digest of
+    the plan that it was made for.
     """
 
     key: str
@@ -27,12 +27,12 @@ class Commit:
     elapsed_s: float
     cpu_s: float
     worker: str
-    reused: int = 0
+    plan: str = ""
     rejected: dict[str, str] = field(default_factory=dict)
 
 
 _KNOWN = {one.name for one in fields(Commit)}
-_NEEDED = _KNOWN - {"reused", "rejected"}
+_NEEDED = _KNOWN - {"plan", "rejected"}
 
 
 class Journal:
@@ -54,32 +54,16 @@ class Journal:
         """Where the part of a chunk stands."""
         return self.folder / f"part-{key}.parquet"
 
-    def committed(self, keys: list[str]) -> dict[str, Commit]:
-        """Find which of these chunks are committed, verifying each part's digest.
-
-        Returns
-        -------
-        dict
-            Key to commit, for the chunks that needn't be done again.
-        """
-        wanted = set(keys)
-        return {
-            key: commit for key, commit in self._lines().items() if key in wanted and self._is_whole(commit)
-        }
-
-    def beside(self, keys: list[str]) -> list[Commit]:
-        """Give the whole commits that aren't among these chunks, in the order they were made."""
-        others = set(keys)
-        return [
-            commit for key, commit in self._lines().items() if key not in others and self._is_whole(commit)
-        ]
+    def whole(self) -> list[Commit]:
+        """Give all commits whose parts are there with their digests, in the order they were made."""
+        return [commit for commit in self._lines().values() if self._is_whole(commit)]
 
     def commit(self, commit: Commit) -> None:
         """Append one line and flush it; from here on the chunk is done."""
         append_line(self._path, asdict(commit), sync=True)
 
     def drop_strays(self) -> None:
-        """Remove what a killed run left: temporary files, and parts that no line vouches for.
+        """Remove what killed writers left: temporary files, and parts that no line vouches for.
 
         Which chunks it had begun stays marked.
         """

@@ -1,9 +1,10 @@
-"""The plan: which companies go into which chunk, what each chunk is called, and which are done already.
+"""The plan: which companies are known already, and which of the others go into which chunk.
 
-Companies stand in the order of their names and are cut into chunks of equal size. A chunk's key is a digest
-of everything its result depends on: the companies in it, the recipient index, the parameters that matter to
-matching, the code that matches, the versions of the libraries that decide. So a chunk may be reused whenever
-its key is known, whoever made it, and never when anything that matters has changed.
+Companies stand in the order of their names; those that no committed part holds are cut into chunks of equal
+size. The size depends on all companies, so a chunk stays the same while others before it get committed, and
+an interrupted matching goes on with the chunks that it had. A chunk's key is a digest of everything its
+result depends on: the companies in it, the recipient index, the parameters that matter to matching, the code
+that matches, the versions of the libraries that decide.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sbir_toolkit.enrichment.journal import Journal
+from sbir_toolkit.enrichment.parts import KEYED, Piece, company_keys, find_known
 from sbir_toolkit.matching.layout import MEMORY_SHARE
+from sbir_toolkit.matching.texts import Ints
 from sbir_toolkit.memory import THRIFTY_BELOW_MB, allocator_settings
 from sbir_toolkit.params import Matching, Params
 from sbir_toolkit.storage import digest_value
@@ -28,15 +32,11 @@ from sbir_toolkit.storage import digest_value
 BYTES_PER_COMPANY = 40_000
 SMALLEST_CHUNK, LARGEST_CHUNK = 250, 20_000
 CHUNKS_PER_WORKER = 4
-KEY = "company_key"
-"""The column of a committed part that tells what each company's result depends on; see `company_keys`."""
-KEYED = ("company_id", "contracts")
-"""The columns of `companies` that make it."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A run of consecutive companies, `start` up to but without `stop`, and the key of its result."""
+    """A run of consecutive new companies, `start` up to but without `stop`, and the key of its result."""
 
     start: int
     stop: int
@@ -50,35 +50,61 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ChunkTask:
-    """What a worker is told: where things are, which rows are its own, and what is known of some already.
-
-    What is known stands in the file `known`, for this chunk in the row group `known_group`.
-    """
+    """What a worker is told: where things are, and which rows are its own."""
 
     companies: str
     index: str
     part: str
     chunk: Chunk
     matching: Matching
-    known: str | None = None
-    known_group: int = 0
 
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """All chunks, and why they are the size they are."""
+    """What is known, what is to be done, and why in chunks of that size.
+
+    Parameters
+    ----------
+    chunks : tuple of Chunk
+        They are counted in the new companies.
+    reason : str
+    size : int
+        Companies in a chunk.
+    companies : int
+        How many there are in all.
+    known : list of Piece
+        What committed parts hold of them.
+    new : int64 array
+        Positions of the others, ascending.
+    digest : str
+        Tells this plan from those for other companies or chunks.
+    """
 
     chunks: tuple[Chunk, ...]
     reason: str
+    size: int
+    companies: int
+    known: list[Piece]
+    new: Ints
+    digest: str
+
+    @property
+    def companies_known(self) -> int:
+        """How many companies needn't be matched."""
+        return self.companies - len(self.new)
 
 
-def plan_chunks(companies: Path, params: Params, workers: int, depends_on: dict[str, str]) -> ChunkPlan:
-    """Cut the companies into chunks and name each by what its result depends on.
+def plan_chunks(
+    companies: Path, journal: Journal, params: Params, workers: int, depends_on: dict[str, str]
+) -> ChunkPlan:
+    """Find what is known of companies, cut the others into chunks, name each by what its result depends on.
 
     Parameters
     ----------
     companies
         Parquet of the contract `companies`, in the order that `collapse_awards` gives them.
+    journal
+        The chunks that were committed with the same `depends_on`.
     params
         `compute.chunk_companies` and `limits.memory_mb` decide the size.
     workers
@@ -89,17 +115,29 @@ def plan_chunks(companies: Path, params: Params, workers: int, depends_on: dict[
     Returns
     -------
     ChunkPlan
-        Chunks in order; none when there are no companies.
+        Chunks in order; none when all is known.
     """
-    ids = company_keys(pq.read_table(companies, columns=list(KEYED))).combine_chunks()
-    size, reason = _chunk_size(len(ids), params, workers)
+    keys = company_keys(pq.read_table(companies, columns=list(KEYED))).combine_chunks()
+    size, reason = _chunk_size(len(keys), params, workers)
     shared = digest_value(depends_on)
-    chunks = []
-    for start in range(0, len(ids), size):
-        stop = min(start + size, len(ids))
-        text = shared + "\n" + "\n".join(ids[start:stop].to_pylist())
-        chunks.append(Chunk(start, stop, hashlib.sha256(text.encode()).hexdigest()[:32]))
-    return ChunkPlan(tuple(chunks), f"{reason}; {explain_memory(params.limits.memory_mb)}")
+    digest = _digest_keys(f"{shared} {size}", keys)
+    known = find_known(journal, keys, digest)
+    is_new = np.ones(len(keys), bool)
+    for piece in known:
+        is_new[piece.places] = False
+    new = np.flatnonzero(is_new)
+    chunks = [
+        Chunk(start, start + len(one), _digest_keys(shared, keys.take(pa.array(one))))
+        for start in range(0, len(new), size)
+        for one in [new[start : start + size]]
+    ]
+    reason = f"{reason}; {explain_memory(params.limits.memory_mb)}"
+    return ChunkPlan(tuple(chunks), reason, size, len(keys), known, new, digest)
+
+
+def _digest_keys(shared: str, keys: pa.Array) -> str:
+    text = shared + "\n" + "\n".join(keys.to_pylist())
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def explain_memory(memory_mb: int) -> str:
@@ -108,22 +146,6 @@ def explain_memory(memory_mb: int) -> str:
     if allocator_settings(memory_mb):
         told += f", and memory goes back as soon as it's free, as the limit is below {THRIFTY_BELOW_MB:,} MB"
     return told
-
-
-def company_keys(companies: pa.Table) -> pa.ChunkedArray:
-    """Give what tells a company from any other: its id, and the contracts that name a recipient.
-
-    Parameters
-    ----------
-    companies : pyarrow.Table
-        With the columns company_id and contracts of the contract `companies`.
-
-    Returns
-    -------
-    pyarrow.ChunkedArray of str
-    """
-    names = [companies[name] for name in KEYED]
-    return pc.binary_join_element_wise(*names, " ", null_handling="skip")
 
 
 def _chunk_size(companies: int, params: Params, workers: int) -> tuple[int, str]:

@@ -26,7 +26,13 @@ from sbir_toolkit.tables import COMPANY_MATCHES
 
 
 def relate_siblings(
-    tables: MatchTables, index: RecipientIndex, params: Matching, *, threads: int, at_once: int
+    tables: MatchTables,
+    kept: pa.ChunkedArray,
+    index: RecipientIndex,
+    params: Matching,
+    *,
+    threads: int,
+    at_once: int,
 ) -> int:
     """Match anew the companies of whom others of their name say something else than was found.
 
@@ -34,6 +40,8 @@ def relate_siblings(
     ----------
     tables
         `companies` and `company_matches` are read; `company_matches` is written where anything changed.
+    kept
+        The pairs that were kept of each company, in the order of `company_matches`.
     index
         The recipients that were matched against.
     params
@@ -54,7 +62,9 @@ def relate_siblings(
         told = matches.select(list(TOLD_BY)).filter(can_be).to_pandas()
         del matches  # read only to be told of
         companies = pq.read_table(tables.companies).filter(can_be)
-        again = match_siblings(companies, told, index, params, threads=threads, at_once=at_once)
+        again = match_siblings(
+            companies, told, kept.filter(can_be), index, params, threads=threads, at_once=at_once
+        )
         if len(again):
             rows = np.flatnonzero(can_be.to_numpy())[again.index]
             _replace(tables.company_matches, rows, COMPANY_MATCHES.arrow(again))

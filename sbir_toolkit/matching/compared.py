@@ -75,8 +75,9 @@ class Scored:
     @classmethod
     def of_block(cls, frame: pd.DataFrame, block: Matched, word: Word) -> Scored:
         """Take what the matcher found out about a block of one company, of whom siblings said a word."""
-        found = block.pairs, block.measures, block.terms, block.differing, block.moves, block.sibling
-        return cls(frame.iloc[0], _read(frame)[0], *found, word)
+        judged = block.judged
+        found = block.pairs, block.measures, block.terms, judged.differing, judged.moves, judged.sibling
+        return cls(frame.iloc[0], block.names, *found, word)
 
     def side(self, index: RecipientIndex, at: int, probability: float) -> Side:
         """Explain the pair at a position."""

@@ -11,7 +11,8 @@ Nothing is held whole: what the blocks give goes to scratch columns on disk in t
 everything that has to be in another order is sorted in parts (`ordering.sort_in_parts`) that fit into the
 memory allowed. How many parts there are doesn't show in the result.
 
-The folder is built under a temporary name and renamed when it is whole, so a half-built one is never opened.
+The folder is built under a temporary name and renamed when all of it is on the disk, so a half-built one is
+never opened, whatever happens. What one step has written is flushed while the next one computes.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from sbir_toolkit.matching.vocabulary import lay_out_pairs, lay_out_words
 from sbir_toolkit.memory import release
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Limits, Matching
-from sbir_toolkit.storage import sync_folder, write_json
+from sbir_toolkit.storage import make_folder, sync_file, sync_folder, write_json
 
 MEMORY_SHARE = 0.2
 """Of the memory allowed, what may be sorted at once; reading files and the program take the rest."""
@@ -86,6 +87,7 @@ def build_index(
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     scratch = temporary / "scratch"
+    make_folder(folder.parent)
     scratch.mkdir(parents=True)
     room = int(memory_mb * 1e6 * MEMORY_SHARE)
     try:
@@ -93,14 +95,21 @@ def build_index(
             with phase("index_read") as span:
                 rows = span.rows = _read_recipients(recipients, temporary, scratch, threads)
             release()  # what the blocks used
+            read = _files_of(temporary)
+            flushing = [threads.submit(_flush, read)]
             with phase("index_names", rows=rows):
                 names = _lay_out_names(temporary, scratch, room)
+            named = _files_of(temporary) - read
             with phase("index_words", rows=names):
                 beside = threads.submit(_lay_out_lists, temporary, scratch, rows, params, room // 2)
+                flushing.append(threads.submit(_flush, named))
                 lay_out_words(temporary, scratch, params.max_word_postings, room // 2)
                 beside.result()
             with phase("index_contracts"):
                 lay_out_contracts(contracts, temporary, scratch, room)
+            _flush(_files_of(temporary) - read - named)
+            for flushed in flushing:
+                flushed.result()
         shutil.rmtree(scratch)
         write_json(
             temporary / "index.json",
@@ -118,6 +127,15 @@ def build_index(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return open_index(folder)
+
+
+def _files_of(folder: Path) -> set[Path]:
+    return {path for path in folder.iterdir() if path.is_file()}
+
+
+def _flush(files: Iterable[Path]) -> None:
+    for file in files:
+        sync_file(file)
 
 
 def _read_recipients(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,28 +23,22 @@ import pyarrow.compute as pc
 from sbir_toolkit.matching.candidates import Candidates, find_candidates, pairs_with_rows
 from sbir_toolkit.matching.decide import Choice, choose, decide, same_firm
 from sbir_toolkit.matching.evidence import measure_pairs
-from sbir_toolkit.matching.identifiers import (
-    KINDS,
-    Hits,
-    match_identifiers,
-    read_identity,
-    weigh_differing,
-)
+from sbir_toolkit.matching.identifiers import KINDS, Hits, Identity, match_identifiers, read_identity
 from sbir_toolkit.matching.index import RecipientIndex
-from sbir_toolkit.matching.model import Matrix, best_of_each, compete, make_terms, sum_groups, weigh
-from sbir_toolkit.matching.names import read_names
-from sbir_toolkit.matching.places import LEVELS, read_places
+from sbir_toolkit.matching.model import Matrix, make_terms, sum_groups
+from sbir_toolkit.matching.names import Names, read_names
+from sbir_toolkit.matching.places import Places, read_places
 from sbir_toolkit.matching.recognised import Recognised
 from sbir_toolkit.matching.siblings import NOBODY, Siblings
 from sbir_toolkit.matching.texts import Flags, Floats, Ints
+from sbir_toolkit.matching.weighed import Judged, Weighed, judge
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
 from sbir_toolkit.tables import COMPANIES, COMPANY_MATCHES
 
 _BLOCK = 8_192
-_UNPLACED = LEVELS.index("unknown")
-_OTHER_NAME = 0.2
-_LEAST_ODDS = 1e-6
+KEPT = "kept_pairs"
+"""The column of what `match_and_keep` gives beside the contract: each company's weighed pairs."""
 
 
 def match_companies(
@@ -76,9 +70,31 @@ def match_companies(
     return pd.concat(frames, ignore_index=True)[COMPANY_MATCHES.names]
 
 
+def match_and_keep(companies: pd.DataFrame, index: RecipientIndex, params: Matching) -> pa.Table:
+    """Find each company's recipient, and keep what `match_siblings` needs to relate it to others.
+
+    Parameters
+    ----------
+    companies, index, params
+        As for `match_companies`.
+
+    Returns
+    -------
+    pyarrow.Table of shape (n, 13)
+        As the contract `company_matches` says, and the column `KEPT`.
+    """
+    frames, kept = [], []
+    for block in match_blocks(companies, index, params):
+        frames.append(_result(block, index, params))
+        kept.append(block.weighed.keep(block.names, block.companies.num_rows))
+    matches = COMPANY_MATCHES.arrow(pd.concat(frames, ignore_index=True))
+    return matches.append_column(KEPT, pa.chunked_array(kept).combine_chunks())
+
+
 def match_siblings(
     companies: pa.Table,
     matches: pd.DataFrame,
+    kept: pa.ChunkedArray,
     index: RecipientIndex,
     params: Matching,
     *,
@@ -89,10 +105,12 @@ def match_siblings(
 
     Parameters
     ----------
-    companies : pyarrow.Table of shape (n, 10)
+    companies : pyarrow.Table of shape (n, 11)
         The contract `companies`: all of them, in any order.
     matches : pandas.DataFrame of shape (n, k)
-        What `match_companies` gave them; of its columns those in `recognised.TOLD_BY` are enough.
+        What `match_and_keep` gave them; of its columns those in `recognised.TOLD_BY` are enough.
+    kept : pyarrow.ChunkedArray of shape (n,)
+        The column `KEPT` of that.
     index : RecipientIndex
     params : Matching
     threads, at_once : int
@@ -108,9 +126,9 @@ def match_siblings(
     open_ = recognised.open_companies(matches)
 
     def match_told(some: Ints) -> pd.DataFrame:
-        chosen = companies.take(pa.array(some))
+        chosen, pairs = (both.take(pa.array(some)) for both in (companies, kept))
         siblings = recognised.siblings_of(chosen, index)
-        return match_companies(chosen.to_pandas(), index, params, siblings=siblings)
+        return _result(_match_told(chosen, pairs.combine_chunks(), index, params, siblings), index, params)
 
     rounds = -(-len(open_) // (threads * at_once))
     parts = np.array_split(open_, threads * max(rounds, 1))
@@ -128,36 +146,30 @@ class Matched:
         The contract `companies`.
     hits : Hits
         What the identifiers say.
-    pairs : Candidates of shape (n,)
+    names : Names
+        The companies' names.
+    weighed : Weighed of shape (n,)
         The candidates found by name and place, each recipient once for a company.
     measures : dict of float64 arrays of shape (n,)
     terms : float64 array of shape (n, terms)
-    differing : float64 array of shape (n,)
-        What weighs against a pair whose identifiers differ.
-    moves : float64 array of shape (n,)
-        What weighs for a pair as near as that, by how many places the name has in the awards.
-    sibling : float64 array of shape (n,)
-        What weighs for a pair that a company of the same name is known to be.
-    told_by, doubted_by : object arrays of shape (n,)
-        The id of that company, and of one whose other identifier speaks against the pair, with the odds or
-        the chance that it is one firm with the company; or None.
-    probability : float64 array of shape (n,)
+    judged : Judged of shape (n,)
     choice : Choice
         The best pair of each company and the next one.
     """
 
     companies: pa.Table
     hits: Hits
-    pairs: Candidates
+    names: Names
+    weighed: Weighed
     measures: dict[str, Floats]
     terms: Matrix
-    differing: Floats
-    moves: Floats
-    sibling: Floats
-    told_by: npt.NDArray[np.object_]
-    doubted_by: npt.NDArray[np.object_]
-    probability: Floats
+    judged: Judged
     choice: Choice
+
+    @property
+    def pairs(self) -> Candidates:
+        """The candidates."""
+        return self.weighed.pairs
 
 
 def match_blocks(
@@ -200,13 +212,7 @@ def _match_block(
     masked: Ints | None,
     siblings: Siblings | None,
 ) -> Matched:
-    with phase("normalise", rows=companies.num_rows):
-        column = {name: companies.column(name).combine_chunks() for name in COMPANIES.names[:-1]}
-        names = read_names(column["company"])
-        places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
-        identity = read_identity(companies)
-    with phase("identifiers", rows=companies.num_rows):
-        hits = match_identifiers(index, names, places, identity)
+    names, places, identity, hits = _read(companies, index)
     with phase("candidates") as span:
         wanted = (hits.row < 0) | hits.is_conflict
         masked = np.full((companies.num_rows, 0), -1) if masked is None else masked
@@ -224,43 +230,55 @@ def _match_block(
     with phase("score", rows=len(pairs)):
         measures = measure_pairs(index, names, pairs)
         terms = make_terms(measures)
-        differing = weigh_differing(index, identity, pairs)
-        odds, told_by = np.zeros(len(pairs)), np.repeat(NOBODY, len(pairs))
-        doubted_by, moves = told_by, np.zeros(len(pairs))
-        if siblings is not None:
-            odds, told_by = siblings.tell(pairs)
-            doubt, doubted_by = siblings.weigh_strangers(index, pairs)
-            # An identifier that differs makes the sibling another firm, too.
-            odds = odds * np.exp(differing)
-            differing = np.minimum(differing, doubt)
-            moves = siblings.moves[pairs.company, pairs.level]
-        own = weigh(terms) + differing + moves
-        best = best_of_each(pairs.company, pairs.row, own)
-        pairs, terms, differing, own = pairs.take(best), terms[best], differing[best], own[best]
-        odds, told_by, doubted_by, moves = odds[best], told_by[best], doubted_by[best], moves[best]
+        weighed = Weighed.of(pairs, measures, terms)
+        best = weighed.best()
+        weighed, terms = weighed.take(best), terms[best]
         measures = {name: values[best] for name, values in measures.items()}
-        # A sibling's word is one more way to be its recipient: odds add up where evidence multiplies.
-        sibling = np.logaddexp(own, np.log(np.maximum(odds, _LEAST_ODDS))) - own
-        sibling = np.where(odds > 0, sibling, 0.0)
-        probability = compete(pairs.company, own + sibling)
-        ceilings = np.maximum(_ceilings(pairs, measures, params), odds / (1 + odds))
-        probability = np.minimum(probability, ceilings)
+        judged = judge(weighed, index, identity, siblings, params)
     with phase("decide", rows=companies.num_rows):
-        choice = choose(index, pairs, probability, companies.num_rows)
-    said = moves, sibling, told_by, doubted_by
-    return Matched(companies, hits, pairs, measures, terms, differing, *said, probability, choice)
+        choice = choose(index, weighed.pairs, judged.probability, companies.num_rows)
+    return Matched(companies, hits, names, weighed, measures, terms, judged, choice)
 
 
-def _ceilings(pairs: Candidates, measures: dict[str, Floats], params: Matching) -> Floats:
-    """Say how sure a pair can be at most, where what is known leaves a doubt that no score takes away."""
-    # Without a place nothing tells a firm from a namesake, however rare the name.
-    is_unplaced = pairs.level == _UNPLACED
-    unplaced = np.where(is_unplaced, params.max_unplaced_probability, 1.0)
-    # A firm in the same building under quite another name, or initials, may be renamed, or a neighbour. And
-    # one of nearly that name, who knows where, may be its subsidiary, its fund or its campus.
-    is_spelled = (measures["same_name"] + measures["same_words"] + measures["truncated"]) > 0
-    has_other_name = (measures["covered"] < _OTHER_NAME) | (is_unplaced & ~is_spelled)
-    return np.minimum(unplaced, np.where(has_other_name, params.max_renamed_probability, 1.0))
+def _match_told(
+    companies: pa.Table, kept: pa.Array, index: RecipientIndex, params: Matching, siblings: Siblings
+) -> Matched:
+    """Match companies by what was kept of them and what their siblings say; gives the chosen pairs only."""
+    names, places, identity, hits = _read(companies, index)
+    with phase("score") as span:
+        named, _ = pairs_with_rows(index, names, places, siblings.company, siblings.row)
+        measures = measure_pairs(index, names, named)
+        told = Weighed.of(named, measures, make_terms(measures))
+        weighed = Weighed.kept(kept, names, index).beside(told)
+        judged = judge(weighed, index, identity, siblings, params)
+        span.rows = len(weighed.score)
+    with phase("decide", rows=companies.num_rows):
+        choice = choose(index, weighed.pairs, judged.probability, companies.num_rows)
+        chosen = np.unique(np.concatenate([choice.best, choice.runner_up]))
+        chosen = chosen[chosen >= 0]
+        weighed, judged, choice = weighed.take(chosen), judged.take(chosen), _renumber(choice, chosen)
+        measures = measure_pairs(index, names, weighed.pairs)
+    return Matched(companies, hits, names, weighed, measures, make_terms(measures), judged, choice)
+
+
+def _renumber(choice: Choice, chosen: Ints) -> Choice:
+    """Say of a choice where its pairs are when only the chosen ones, ascending, are left."""
+    best, runner_up = (
+        np.where(one >= 0, np.searchsorted(chosen, one), -1) for one in (choice.best, choice.runner_up)
+    )
+    return replace(choice, best=best, runner_up=runner_up)
+
+
+def _read(companies: pa.Table, index: RecipientIndex) -> tuple[Names, Places, Identity, Hits]:
+    """Read names, places and identifiers, and look up the latter."""
+    with phase("normalise", rows=companies.num_rows):
+        column = {name: companies.column(name).combine_chunks() for name in COMPANIES.names[:-1]}
+        names = read_names(column["company"])
+        places = read_places(column["address1"], column["city"], column["state"], column["zip5"])
+        identity = read_identity(companies)
+    with phase("identifiers", rows=companies.num_rows):
+        hits = match_identifiers(index, names, places, identity)
+    return names, places, identity, hits
 
 
 def _result(block: Matched, index: RecipientIndex, params: Matching) -> pd.DataFrame:
@@ -275,7 +293,7 @@ def _result(block: Matched, index: RecipientIndex, params: Matching) -> pd.DataF
     is_same_name = np.append(block.measures["same_name"], 0.0)[choice.best] > 0
     tier = np.where(is_same_name, "name_exact", "name_fuzzy")
     # Who weighs more than name and place together is what found the recipient.
-    is_told = np.append(block.sibling, 0.0)[choice.best] > np.log(2)
+    is_told = np.append(block.judged.sibling, 0.0)[choice.best] > np.log(2)
     tier = np.where(is_told, "sibling", tier)
     tier = np.where(by_id, np.array(KINDS)[hits.kind], tier)
     linked = index.shown(np.where(is_linked, row, -1)).to_pandas()
@@ -317,7 +335,8 @@ def _evidence(block: Matched) -> pa.Array:
     by_id = hits.row >= 0
     is_known = by_id | (best >= 0)
     terms = np.concatenate([block.terms, np.zeros((1, block.terms.shape[1]))])[best]
-    beside = [np.append(one, 0.0)[best] for one in (block.differing, block.moves, block.sibling)]
+    judged = block.judged
+    beside = [np.append(one, 0.0)[best] for one in (judged.differing, judged.moves, judged.sibling)]
     pieces, bits = sum_groups(terms, *beside)
     weights = dict(zip(pieces, np.where(by_id[:, None], 0.0, bits).T, strict=True))
     for piece, weight in (("name", hits.name), ("place", hits.place)):
@@ -326,7 +345,7 @@ def _evidence(block: Matched) -> pa.Array:
     named = {kind: by_id & (hits.kind == at) for at, kind in enumerate(KINDS)}
     weights = {piece: np.where(is_named, identifier, 0.0) for piece, is_named in named.items()} | weights
     shown = [_as_member(piece, weight) for piece, weight in weights.items()]
-    for said, siblings in (("told by", block.told_by), ("doubted by", block.doubted_by)):
+    for said, siblings in (("told by", judged.told_by), ("doubted by", judged.doubted_by)):
         who = pa.array(np.concatenate([siblings, NOBODY])[np.where(by_id, -1, best)], pa.string())
         shown.append(pc.binary_join_element_wise(f'"{said}":"', who, '"', ""))
     # Joining skips nulls, and whole rows of nothing but nulls: the bracket that opens is in every row.

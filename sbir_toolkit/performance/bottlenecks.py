@@ -2,7 +2,7 @@
 
 For each phase that takes at least a twentieth of the run it is said how many cores it kept busy and what kept
 it from being faster: all cores were busy, one core was while others stood idle, it waited, or it was the
-start of a notebook. Of a phase that others are a part of, what is left beside them counts.
+start of a notebook. Of each phase its own share of the clock counts, so that all add up to the run.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def find_bottlenecks(figures: pd.DataFrame, run: Mapping[str, Any]) -> pd.DataFr
     rows = []
     for stage, elapsed_s, cpu_s in stages[["stage", "elapsed_s", "cpu_s"]].itertuples(index=False, name=None):
         own = figures[(figures["stage"] == stage) & (figures["phase"] != "all")].set_index("phase")
-        inside = own.groupby("inside")[["elapsed_s", "cpu_s"]].sum()
-        left = own[["elapsed_s", "cpu_s"]].sub(inside.reindex(own.index), fill_value=0.0).clip(lower=0)
-        rows += [(stage, phase, took, used) for phase, took, used in left.itertuples(name=None)]
-        rest_s = max(0.0, elapsed_s - left["elapsed_s"].sum())
+        in_parts = own.groupby("inside")["cpu_s"].sum().reindex(own.index)
+        own = own.assign(cpu_s=own["cpu_s"].sub(in_parts, fill_value=0.0).clip(lower=0))
+        rows += [(stage, phase, took, used) for phase, took, used in own[["own_s", "cpu_s"]].itertuples()]
+        rest_s = max(0.0, elapsed_s - own["own_s"].sum())
         rows.append((stage, "rest", rest_s, math.nan if len(own) else cpu_s))
     table = pd.DataFrame(
         [

@@ -10,7 +10,9 @@ part             what it is
 ===============  =========================================================================================
 ``work``         more rows at the old cost, as many more as the stage got
 ``mix``          more rows in this phase for each row of the stage: more candidates, fewer identifiers
-``machine``      what a fixed calibration task took longer, when it did so beyond its own scatter
+``machine``      what a fixed calibration task took longer, when it did so beyond its own scatter; only of CPU
+                 time, where queueing is known
+``queueing``     time in which threads were ready to run and had no core: others had it
 ``computing``    more CPU time for the same rows
 ``memory``       of that, what the system spent on it while page faults rose
 ``disk``         time without CPU, and system time, while more bytes were moved
@@ -70,6 +72,7 @@ _NEEDED = "needed to say more: a profile of both versions, or runs that change o
 _UNCALIBRATED = "needed: a calibration of the machine on both sides"
 _UNKNOWN = "not identifiable: nothing recorded that surely accounts for it changed in between"
 _MACHINE = "the machine itself was slower or faster"
+_BUSY = "the machine was busy with other work"
 _MADE_AGAIN = "it had to be made again: what it makes was at hand before"
 _AT_HAND = "what it makes was at hand already"
 
@@ -77,6 +80,7 @@ _AT_HAND = "what it makes was at hand already"
 # is asked only when none of the earlier ones changed.
 _ABLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "work": (("inputs",), ("parameters", "code")),
+    "queueing": (("resources",),),
     "mix": (("inputs", "parameters", "code"),),
     "computing": (("code", "parameters", "libraries", "resources"), ("inputs",)),
     "memory": (("code", "parameters", "libraries", "resources"), ("inputs",)),
@@ -281,6 +285,8 @@ def _lay_to(part: Part, found: Mapping[str, list[str]], *, is_calibrated: bool) 
     able = next((group for group in groups if group), {})
     if part.name == "phase" and not able:
         return {**row, "cause": _MADE_AGAIN if part.changed_s > 0 else _AT_HAND, "confidence": "medium"}
+    if part.name == "queueing" and not able:
+        return {**row, "cause": _BUSY, "confidence": "high"}
     if not able or not part.is_sure:
         needed = _NEEDED if is_calibrated else _UNCALIBRATED
         why = needed if part.is_sure else f"no more than its runs scatter; {needed}"

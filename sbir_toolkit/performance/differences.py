@@ -24,7 +24,8 @@ from sbir_toolkit.performance.scatter import Scatter, can_scatter, differs, know
 from sbir_toolkit.versions import commits_between, files_between
 
 REST = "between phases"
-FIGURES = ("elapsed_s", "cpu_s", "system_s", "rows", "minor_faults", "read_bytes", "written_bytes")
+_TIMES = ("elapsed_s", "cpu_s", "system_s", "queued_s")
+FIGURES = (*_TIMES, "rows", "minor_faults", "read_bytes", "written_bytes")
 # Parameters that say what the machine is asked for.
 RESOURCES = ("compute.", "limits.", "pipeline.")
 _SHARING = "compute."
@@ -164,9 +165,11 @@ class Side:
         # Phases of several workers overlap: then there is no time between them to speak of.
         rest = {name: _left(times["all"], inner, name) for name in FIGURES}
         if START_UP in times:
-            cpu_s = min(rest["cpu_s"], times[START_UP]["elapsed_s"])
-            times[START_UP] = {**times[START_UP], "cpu_s": cpu_s}
-            rest["cpu_s"] -= cpu_s
+            elapsed_s = times[START_UP]["elapsed_s"]
+            cpu_s = min(rest["cpu_s"], elapsed_s)
+            queued_s = min(rest["queued_s"], elapsed_s - cpu_s)
+            times[START_UP] = {**times[START_UP], "cpu_s": cpu_s, "queued_s": queued_s}
+            rest = {**rest, "cpu_s": rest["cpu_s"] - cpu_s, "queued_s": rest["queued_s"] - queued_s}
         waiting = {
             phase: max(0.0, row["elapsed_s"] - row["cpu_s"])
             for phase, row in times.items()
@@ -297,37 +300,36 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _without_parts(phases: pd.DataFrame) -> pd.DataFrame:
-    """Take from each phase what the phases inside it took."""
+    """Take from each phase what the phases inside it took; of its time only its share of the clock counts."""
     figures = [name for name in FIGURES if name != "rows"]
-    phases = _with_hidden_cpu(phases)
-    parts = phases.groupby(["run_id", "stage", "inside"])[figures].sum()
-    keys = pd.MultiIndex.from_frame(phases[["run_id", "stage", "phase"]])
-    inside = parts.reindex(keys).fillna(0.0).to_numpy()
-    left = (phases[figures] - inside).clip(lower=0)
-    return phases.assign(**{name: left[name] for name in figures})
+    keys = ["run_id", "stage"]
+    parts = phases.groupby([*keys, "inside"])[figures].sum()
+    inside = parts.reindex(pd.MultiIndex.from_frame(phases[[*keys, "phase"]])).fillna(0.0)
+    own = phases.assign(**(phases[figures] - inside.to_numpy()).clip(lower=0))
+    # Older histories don't know the shares.
+    own["elapsed_s"] = phases["own_s"].fillna(own["elapsed_s"])
+    return _with_hidden_cpu(own)
 
 
-def _with_hidden_cpu(phases: pd.DataFrame) -> pd.DataFrame:
-    """Count the CPU time of threads that a phase started to that phase.
+def _with_hidden_cpu(own: pd.DataFrame) -> pd.DataFrame:
+    """Count the CPU time of threads that phases started to these, though only the phase around them knows it.
 
-    A phase in a worker's thread knows the CPU time of that thread only; the phase of the main thread around
-    it knows the whole process's. What the outer one has beyond the time outside all inner ones was used in
-    these, in those that seem to have waited.
+    A phase in a worker's thread knows the CPU time of that thread; the phase of the main thread around it
+    knows the whole process's. What the outer one used beyond its own time was used in its parts, in those
+    that seem to have waited.
     """
     keys = ["run_id", "stage"]
-    waited = (phases["elapsed_s"] - phases["cpu_s"]).clip(lower=0).fillna(0.0)
-    parts = (
-        phases.assign(waited_s=waited).groupby([*keys, "inside"])[["elapsed_s", "cpu_s", "waited_s"]].sum()
-    )
-    outer = phases.set_index([*keys, "phase"])[["elapsed_s", "cpu_s"]].reindex(parts.index)
-    beyond = (outer["cpu_s"] - parts["cpu_s"]) - (outer["elapsed_s"] - parts["elapsed_s"]).clip(lower=0)
-    hidden = beyond.clip(lower=0).clip(upper=parts["waited_s"]) / parts["waited_s"].where(
-        parts["waited_s"] > 0
-    )
-    share = hidden.reindex(pd.MultiIndex.from_frame(phases[[*keys, "inside"]])).fillna(0.0).to_numpy()
-    return phases.assign(cpu_s=phases["cpu_s"] + share * waited)
+    outer = pd.MultiIndex.from_frame(own[[*keys, "phase"]])
+    around = pd.MultiIndex.from_frame(own[[*keys, "inside"]])
+    waited = (own["elapsed_s"] - own["cpu_s"]).clip(lower=0).fillna(0.0).to_numpy()
+    in_parts = pd.Series(waited, index=around).groupby(level=[0, 1, 2]).sum()
+    beyond = pd.Series((own["cpu_s"] - own["elapsed_s"]).clip(lower=0).to_numpy(), index=outer)
+    moved = beyond.reindex(in_parts.index).fillna(0.0).clip(upper=in_parts)
+    share = (moved / in_parts.where(in_parts > 0)).reindex(around).fillna(0.0).to_numpy()
+    given = moved.reindex(outer).fillna(0.0).to_numpy()
+    return own.assign(cpu_s=own["cpu_s"] + share * waited - given)
 
 
 def _left(whole: Mapping[str, float], inner: Sequence[Mapping[str, float]], name: str) -> float:
     known = [row[name] for row in inner if math.isfinite(row[name])]
-    return max(0.0, whole[name] - sum(known))
+    return max(0.0, whole[name] - sum(known)) if math.isfinite(whole[name]) else math.nan

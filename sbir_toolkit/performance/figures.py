@@ -3,7 +3,7 @@
 A run's record knows its stages; its events know what went on inside them. Here both become tidy frames. What
 took place in several workers at once is told by the clock on the wall: a phase's time is that during which at
 least one worker was in it, so a phase never takes longer than its stage, while its CPU time is that of all
-workers together.
+workers together. What a phase has of the clock for itself is told beside it (`nesting`).
 
 Two things are left out on purpose: a stage whose result was reused (it did no work in this run), and events
 of an attempt before the one that counts (a resumed run writes into the same file).
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from sbir_toolkit.performance.nesting import nest
 from sbir_toolkit.tables import STAGE_FIGURES
 
 _Moments: TypeAlias = np.ndarray[Any, Any]
@@ -32,7 +33,8 @@ CHUNK_COLUMNS = {
     "elapsed_s": "float64",
     "cpu_s": "float64",
 }
-_USED = ("user_s", "system_s", "minor_faults", "major_faults", "read_bytes", "written_bytes")
+_USED = ("user_s", "system_s", "queued_s", "minor_faults", "major_faults", "read_bytes", "written_bytes")
+_SPAN = ("stage", "phase", "pid", "thread", "started", "elapsed_s", "cpu_s", "rows")
 _WORKED = ("done", "failed", "died", "running")
 _CLOCK_SLACK_S = 0.5
 
@@ -56,7 +58,7 @@ def measure_run(run: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> 
         the order of their starts.
     """
     events = list(events)
-    spans = _frame(events, "phase", ["stage", "phase", "started", "elapsed_s", "cpu_s", "rows", *_USED])
+    spans = _frame(events, "phase", [*_SPAN, *_USED])
     samples = _frame(events, "sample", ["stage", "at", "memory_bytes"])
     worked = [
         (name, stage)
@@ -68,9 +70,10 @@ def measure_run(run: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> 
     rows: list[dict[str, Any]] = []
     for name, stage in sorted(worked, key=lambda item: float(item[1]["started"])):
         counts = spans["started"] >= stage["started"] - _CLOCK_SLACK_S
-        own = spans[(spans["stage"] == name) & counts].sort_values(["started", "phase"], kind="stable")
+        own = spans[(spans["stage"] == name) & counts]
         rows.append(_stage_row(name, stage))
-        rows += _phase_rows(name, stage, own, samples[samples["stage"] == name])
+        if len(own):
+            rows += _phase_rows(name, stage, nest(own), samples[samples["stage"] == name])
     frame = pd.DataFrame(rows, columns=STAGE_FIGURES.names)
     frame["started_s"] = frame["started_s"] - float(run["created"])
     kinds = {"string": "str", "float64": "float64", "int64": "Int64"}
@@ -152,13 +155,12 @@ def _stage_row(name: str, stage: Mapping[str, Any]) -> dict[str, Any]:
 def _phase_rows(
     name: str, stage: Mapping[str, Any], spans: pd.DataFrame, samples: pd.DataFrame
 ) -> list[dict[str, Any]]:
-    if spans.empty:
-        return []
     rows = []
     first = float(spans["started"].iloc[0])
     if first > stage["started"]:
         start_up = {
             "elapsed_s": first - stage["started"],
+            "own_s": first - stage["started"],
             "peak_bytes": _peak(samples, stage["started"], first),
         }
         rows.append({"stage": name, "phase": START_UP, "started_s": stage["started"], **start_up})
@@ -181,7 +183,8 @@ def _phase_rows(
                 "rows": worked_on,
                 "rows_per_s": worked_on / elapsed_s if elapsed_s > 0 else None,
                 **{name: of_phase[name].sum(min_count=1) for name in _USED},
-                "inside": _container(phase, times),
+                "own_s": of_phase["own_s"].sum(),
+                "inside": of_phase["inside"].iloc[0],
             }
         )
     return rows
@@ -192,20 +195,6 @@ def _covered(starts: _Moments, ends: _Moments) -> float:
     reached = np.maximum.accumulate(ends)
     before = np.concatenate([[-np.inf], reached[:-1]])
     return float(np.clip(ends - np.maximum(starts, before), 0, None).sum())
-
-
-def _container(phase: str, times: Mapping[str, tuple[_Moments, _Moments]]) -> str | None:
-    """Name the shortest other phase in whose spans all spans of this one lie."""
-    starts, ends = times[phase]
-    found = []
-    for other, (other_starts, other_ends) in times.items():
-        before = np.searchsorted(other_starts, starts, side="right") - 1
-        reached = np.maximum.accumulate(other_ends)[np.maximum(before, 0)]
-        is_inside = bool(((before >= 0) & (ends <= reached)).all())
-        length = _covered(other_starts, other_ends)
-        if other != phase and is_inside and length > _covered(starts, ends):
-            found.append((length, other))
-    return min(found)[1] if found else None
 
 
 def _peak(samples: pd.DataFrame, start: float, end: float) -> float | None:

@@ -81,10 +81,12 @@ def split_change(
         by_mix = more / by_work
     left_s = after_s - before_s
     taken: list[float] = []
+    # Where it is known how long threads queued for a core, the calibration has a say in CPU time only.
+    slower = 1.0 if _is_queueing_known(old, new) else speed
     for share_s in (
         before_s * (by_work - 1),
         before_s * by_work * (by_mix - 1),
-        before_s * by_work * by_mix * (speed - 1),
+        before_s * by_work * by_mix * (slower - 1),
     ):
         # Each of these is an estimate: none explains more than there is.
         taken.append(math.copysign(min(abs(share_s), abs(left_s)), left_s) if share_s * left_s > 0 else 0.0)
@@ -93,17 +95,36 @@ def split_change(
     parts = [
         ("work", phase, taken[0], counts),
         ("mix", phase, taken[1], counts),
-        ("machine", phase, taken[2], f"the calibration task took {speed - 1:+.0%}"),
+        ("machine", phase, taken[2], _told_speed(speed)),
     ]
     # CPU time is expected to have grown as far as time is explained: fewer rows explain no growth.
     expected = 1 + sum(taken) / before_s if before_s > 0 else 1.0
-    return [part for part in parts if part[2]] + _split_cost(phase, old, new, left_s, expected)
+    parts += _split_cost(phase, old, new, left_s, expected=expected, speed=speed)
+    return [part for part in parts if part[2]]
+
+
+def _is_queueing_known(old: Mapping[str, float], new: Mapping[str, float]) -> bool:
+    return math.isfinite(old["queued_s"]) and math.isfinite(new["queued_s"])
+
+
+def _told_speed(speed: float) -> str:
+    return f"the calibration task took {speed - 1:+.0%}"
 
 
 def _split_cost(
-    phase: str, old: Mapping[str, float], new: Mapping[str, float], cost_s: float, expected: float
+    phase: str,
+    old: Mapping[str, float],
+    new: Mapping[str, float],
+    cost_s: float,
+    *,
+    expected: float,
+    speed: float,
 ) -> list[tuple[str, str, float, str]]:
-    """Split what isn't more work or a slower machine: CPU time, and time without it."""
+    """Split what isn't more work: CPU time, time queued for a core, and time with neither.
+
+    A thread that is ready to run and has no core is kept waiting by others: that is no fault of the program.
+    A thread that sleeps waits for a disk, for another thread, or has nothing to do.
+    """
 
     def grew(name: str) -> float:
         difference = new[name] - old[name] * expected
@@ -120,8 +141,20 @@ def _split_cost(
         # Where several cores are at it, a second of CPU time is less than one of the clock.
         computing_s = sign * min(abs(cost_s), max(0.0, sign * grew("cpu_s")) / max(1.0, cores[0]))
     idle_s = cost_s - computing_s
+    machine: list[tuple[str, str, float, str]] = []
+    if _is_queueing_known(old, new):
+        queued_s = sign * min(abs(idle_s), max(0.0, sign * grew("queued_s")) / max(1.0, cores[0]))
+        told_queue = f"queued for a core {old['queued_s']:,.3g} s before, {new['queued_s']:,.3g} s now"
+        idle_s -= queued_s
+        slower_s = old["cpu_s"] * expected * (speed - 1) / max(1.0, cores[0])
+        slower_s = sign * min(abs(computing_s), max(0.0, sign * slower_s))
+        computing_s -= slower_s
+        machine = [
+            ("queueing", phase, queued_s, f"{told}; {told_queue}"),
+            ("machine", phase, slower_s, _told_speed(speed)),
+        ]
     if phase == START_UP:
-        return [("start-up", phase, computing_s, told), ("waiting", phase, idle_s, told)]
+        return [*machine, ("start-up", phase, computing_s, told), ("waiting", phase, idle_s, told)]
     system_s = sign * min(abs(computing_s), max(0.0, sign * grew("system_s")) / max(1.0, cores[0]))
     moved = [row["read_bytes"] + row["written_bytes"] for row in (old, new)]
     is_disk = moved[1] > _MORE * moved[0] and moved[1] - moved[0] > _LEAST_BYTES
@@ -132,7 +165,7 @@ def _split_cost(
     if is_disk:
         told_disk = f"{moved[0] / 1e6:,.1f} MB moved before, {moved[1] / 1e6:,.1f} MB now"
         parts = [("disk", phase, idle_s + system_s, f"{told}; {told_disk}")]
-        return [*parts, ("computing", phase, computing_s - system_s, told)]
+        return [*machine, *parts, ("computing", phase, computing_s - system_s, told)]
     name = "parallelism" if cores[0] > _PARALLEL and cores[1] < cores[0] else "waiting"
     told_cores = f"{told}; {cores[0]:.2g} cores busy, now {cores[1]:.2g}" if name == "parallelism" else told
     parts = [(name, phase, idle_s, told_cores)]
@@ -140,7 +173,7 @@ def _split_cost(
         faults = f"page faults {old['minor_faults']:,.0f}, now {new['minor_faults']:,.0f}"
         parts.append(("memory", phase, system_s, f"{told}; {faults}"))
         computing_s -= system_s
-    return [*parts, ("computing", phase, computing_s, told)]
+    return [*machine, *parts, ("computing", phase, computing_s, told)]
 
 
 def look_at_workers(parts: list[Part], before: Sharing | None, after: Sharing | None) -> list[Part]:

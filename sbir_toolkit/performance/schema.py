@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 METADATA = sa.MetaData()
 
 
@@ -59,7 +59,7 @@ STAGES = sa.Table(
     *_whole("peak_bytes", "read_bytes", "written_bytes", "rows_in", "rows_out"),
     *_number("rows_per_s"),
     *_text("reused_from", "reason", "outputs"),
-    *_number("user_s", "system_s"),
+    *_number("user_s", "system_s", "queued_s"),
     *_whole("minor_faults", "major_faults"),
 )
 PHASES = sa.Table(
@@ -70,9 +70,10 @@ PHASES = sa.Table(
     *_number("started_s", "elapsed_s", "cpu_s"),
     *_whole("peak_bytes", "rows"),
     *_number("rows_per_s"),
-    *_number("user_s", "system_s"),
+    *_number("user_s", "system_s", "queued_s"),
     *_whole("minor_faults", "major_faults", "read_bytes", "written_bytes"),
     *_text("inside"),
+    *_number("own_s"),
 )
 METRICS = sa.Table("metrics", METADATA, *_of_run("metric"), *_number("value"))
 ALERTS = sa.Table("alerts", METADATA, *_of_run("alert_id"), *_text("severity", "message", "metrics"))
@@ -107,6 +108,7 @@ ADDED: dict[int, dict[sa.Table, tuple[str, ...]]] = {
     },
     3: {PHASES: ("inside",)},
     4: {RUNS: ("benchmark",)},
+    5: {STAGES: ("queued_s",), PHASES: ("queued_s", "own_s")},
 }
 
 

@@ -175,7 +175,7 @@ def measure_work(job: Job, events: Path, *, env: Mapping[str, str] | None = None
     -------
     dict
         As a run's record has it for a stage: status, started, ended, elapsed_s, cpu_s, user_s, system_s,
-        minor_faults, major_faults, peak_bytes, read_bytes, written_bytes, rows_in.
+        queued_s, minor_faults, major_faults, peak_bytes, read_bytes, written_bytes, rows_in.
 
     Raises
     ------
@@ -219,6 +219,7 @@ def measure_work(job: Job, events: Path, *, env: Mapping[str, str] | None = None
         "cpu_s": max(last.cpu_s, usage.ru_utime + usage.ru_stime),
         "user_s": usage.ru_utime,
         "system_s": usage.ru_stime,
+        "queued_s": last.queued_s,
         "minor_faults": usage.ru_minflt,
         "major_faults": usage.ru_majflt,
         "peak_bytes": sampler.peak_bytes_,

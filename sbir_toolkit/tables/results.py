@@ -316,11 +316,13 @@ STAGE_FIGURES = Table(
         Column("rows_per_s", "float64", "Rows per second of wall time", low=0),
         Column("user_s", "float64", "CPU time of the program itself", low=0),
         Column("system_s", "float64", "CPU time of the system on its behalf", low=0),
+        Column("queued_s", "float64", "Time that its threads were ready to run and had no core", low=0),
         Column("minor_faults", "int64", "Pages that had to be mapped", low=0),
         Column("major_faults", "int64", "Pages that had to be read from a disk", low=0),
         Column("read_bytes", "int64", "Bytes read from disks", low=0),
         Column("written_bytes", "int64", "Bytes written to disks", low=0),
         text("inside", "The phase that this one is a part of"),
+        Column("own_s", "float64", "Its share of the wall time, without its parts", low=0),
     ),
 )
 RECOMMENDATIONS = Table(

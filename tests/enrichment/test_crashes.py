@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
@@ -18,9 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sbir_toolkit.enrichment import execute
-from sbir_toolkit.enrichment.combine import combine_parts
+from sbir_toolkit.enrichment.combine import MatchTables, combine_parts
 from sbir_toolkit.enrichment.journal import Commit, Journal
-from sbir_toolkit.enrichment.plan import Chunk, plan_chunks
+from sbir_toolkit.enrichment.plan import ChunkPlan, plan_chunks
+from sbir_toolkit.matching.match import KEPT
 from sbir_toolkit.params import Params
 from sbir_toolkit.storage import read_lines
 from sbir_toolkit.tables import COMPANIES, COMPANY_MATCHES
@@ -48,10 +50,11 @@ class Matcher:
     def __init__(self) -> None:
         self.matched: list[str] = []
 
-    def __call__(self, companies: pd.DataFrame, index: object, params: object) -> pd.DataFrame:
+    def __call__(self, companies: pd.DataFrame, index: object, params: object) -> pa.Table:
         ids = companies["company_id"].tolist()
         self.matched += ids
-        return answers(ids, str(index))
+        matches = COMPANY_MATCHES.arrow(answers(ids, str(index)))
+        return matches.append_column(KEPT, pa.nulls(len(ids), pa.binary()))
 
 
 def answers(ids: Iterable[str], parameter: str) -> pd.DataFrame:
@@ -65,7 +68,7 @@ def answers(ids: Iterable[str], parameter: str) -> pd.DataFrame:
 @pytest.fixture
 def matcher(monkeypatch: pytest.MonkeyPatch) -> Matcher:
     standing_in = Matcher()
-    monkeypatch.setattr(execute, "match_companies", standing_in)
+    monkeypatch.setattr(execute, "match_and_keep", standing_in)
     monkeypatch.setattr(execute, "_opened_index", lambda folder: folder)
     return standing_in
 
@@ -77,8 +80,13 @@ def write_companies(folder: Path, ids: Iterable[str]) -> Path:
     return path
 
 
-def cut(companies: Path, parameter: str) -> tuple[Chunk, ...]:
-    return plan_chunks(companies, PARAMS, 1, {"parameter": parameter}).chunks
+def plan(companies: Path, parameter: str, journal: Journal) -> ChunkPlan:
+    return plan_chunks(companies, journal, PARAMS, 1, {"parameter": parameter})
+
+
+def keys_of(journal: Journal) -> set[str]:
+    """The chunks that are committed, and whole."""
+    return {commit.key for commit in journal.whole()}
 
 
 class Died(BaseException):
@@ -111,9 +119,8 @@ def dying_before(step: int | None, folder: Path) -> Iterator[None]:
 
 def go_on(companies: Path, parameter: str, journal: Journal) -> pd.DataFrame:
     """Match what isn't committed, combine, and give the table."""
-    chunks = cut(companies, parameter)
-    execute.execute_chunks(
-        chunks,
+    pieces = execute.execute_chunks(
+        plan(companies, parameter, journal),
         companies,
         Path(parameter),
         journal,
@@ -121,9 +128,9 @@ def go_on(companies: Path, parameter: str, journal: Journal) -> pd.DataFrame:
         limits=PARAMS.limits,
         matching=PARAMS.matching,
     )
-    out = companies.with_name("company_matches.parquet")
-    combine_parts([journal.part(chunk.key) for chunk in chunks], out)
-    frame: pd.DataFrame = pq.read_table(out).to_pandas()
+    tables = MatchTables.inside(companies.parent)
+    combine_parts(pieces, tables)
+    frame: pd.DataFrame = pq.read_table(tables.company_matches).to_pandas()
     return frame
 
 
@@ -139,18 +146,18 @@ def test_every_state_that_a_crash_can_leave_is_gone_on_from(
     with disk.listening(monkeypatch):
         opened.append(Kept(home))
         go_on(companies, "p", opened[0])
-    expected = answers("abcd", "p")
+    expected, every = answers("abcd", "p"), keys_of(opened[0])
     assert disk.steps >= 2 * 5
     assert len(disk.states) > disk.steps
     for number, (state, promised) in enumerate(disk.states.items()):
         matcher.matched.clear()
         left = Journal(lay_out(state, tmp_path / f"state-{number}"))
-        committed = left.committed([chunk.key for chunk in cut(companies, "p")])
-        assert promised <= committed.keys(), sorted(name for name, _ in state)
+        committed = keys_of(left)
+        assert promised <= committed, sorted(name for name, _ in state)
         pd.testing.assert_frame_equal(go_on(companies, "p", left), expected, check_dtype=False)
         assert len(matcher.matched) == 4 - 2 * len(committed)
         keys = [line["key"] for line in read_lines(left.folder / "journal.ndjson") if "digest" in line]
-        assert set(keys) == {chunk.key for chunk in cut(companies, "p")}
+        assert set(keys) == every == keys_of(left)
         assert not list(left.folder.glob("*.tmp"))
 
 
@@ -166,7 +173,7 @@ class Matching(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.patch = pytest.MonkeyPatch()
         self.matcher = Matcher()
-        self.patch.setattr(execute, "match_companies", self.matcher)
+        self.patch.setattr(execute, "match_and_keep", self.matcher)
         self.patch.setattr(execute, "_opened_index", lambda folder: folder)
         self.ids, self.parameter = "abcde", "p"
         self.known: dict[str, dict[tuple[str, ...], bool]] = {"p": {}, "q": {}}
@@ -176,12 +183,10 @@ class Matching(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     @property
-    def chunks(self) -> list[tuple[str, ...]]:
-        return [tuple(self.ids[at : at + 2]) for at in range(0, len(self.ids), 2)]
-
-    @property
-    def missing(self) -> list[tuple[str, ...]]:
-        return [chunk for chunk in self.chunks if not self.known[self.parameter].get(chunk)]
+    def new(self) -> str:
+        """The companies of whom no whole chunk tells."""
+        carried = {one for chunk, whole in self.known[self.parameter].items() if whole for one in chunk}
+        return "".join(one for one in self.ids if one not in carried)
 
     @rule(ids=st.sets(st.sampled_from("abcdefgh"), min_size=1))
     def change_input(self, ids: set[str]) -> None:
@@ -223,13 +228,12 @@ class Matching(RuleBasedStateMachine):
     @invariant()
     def committed_is_what_the_model_knows(self) -> None:
         whole = {self._key(chunk) for chunk, is_whole in self.known[self.parameter].items() if is_whole}
-        assert Journal(self._home()).committed([*map(self._key, self.known[self.parameter])]).keys() == whole
+        assert keys_of(Journal(self._home())) == whole
 
     def _match(self, step: int | None) -> None:
         """Match to the end, or until a crash before one step of the commit protocol."""
         companies = write_companies(self.folder, self.ids)
-        carried = {one for chunk, whole in self.known[self.parameter].items() if whole for one in chunk}
-        new = [one for chunk in self.missing for one in chunk if one not in carried]
+        new = self.new
         self.matcher.matched.clear()
         journal = Kept(self._home())
         for mark in self._home().glob("*.begun"):
@@ -243,8 +247,9 @@ class Matching(RuleBasedStateMachine):
         else:
             assert sorted(self.matcher.matched) == sorted(new)
             pd.testing.assert_frame_equal(found, answers(self.ids, self.parameter), check_dtype=False)
-        for chunk in self.chunks:
-            if self._key(chunk) in Journal(self._home()).committed([self._key(chunk)]):
+        committed = keys_of(Journal(self._home()))
+        for chunk in [tuple(new[at : at + 2]) for at in range(0, len(new), 2)]:
+            if self._key(chunk) in committed:
                 self.known[self.parameter][chunk] = True
         promised = {self._key(chunk) for chunk, whole in self.known[self.parameter].items() if whole}
         assert journal.promised <= promised
@@ -253,7 +258,8 @@ class Matching(RuleBasedStateMachine):
         return self.folder / self.parameter
 
     def _key(self, chunk: tuple[str, ...]) -> str:
-        return cut(write_companies(self.folder, chunk), self.parameter)[0].key
+        companies = write_companies(self.folder, chunk)
+        return plan(companies, self.parameter, Journal(self.folder / "empty")).chunks[0].key
 
 
 TestMatching = Matching.TestCase

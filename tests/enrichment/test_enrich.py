@@ -125,14 +125,18 @@ def test_second_time_nothing_is_computed(stored: tuple[Path, Path], tmp_path: Pa
 def test_a_refreshed_file_is_matched_where_it_is_new(
     stored: tuple[Path, Path], tmp_path: Path, undisturbed: dict[str, str], params: Params
 ) -> None:
-    """Of a file that won some companies only those are matched, and the bytes are the same."""
+    """Of a file that won some companies only those are matched, in chunks of their own; same bytes."""
     table = pq.read_table(stored[0])
     earlier = tmp_path / "earlier.parquet"
     pq.write_table(table.take([row for row in range(table.num_rows) if row % 90 >= 20]), earlier)
     first = enrich((earlier, stored[1]), tmp_path, params)
     done = enrich(stored, tmp_path, params)
-    assert 0 < first.companies < done.companies
+    new = done.companies - first.companies
+    assert 0 < new < done.companies
     assert done.companies_reused == first.companies
+    rows = [int(str(line["rows"])) for line in journal_lines(tmp_path / "store")[first.chunks :]]
+    assert sorted(rows, reverse=True) == [10] * (new // 10) + [new % 10] * (new % 10 > 0)
+    assert not list(tmp_path.glob("store/matching/*/new*"))
     assert digests(tmp_path) == undisturbed
     assert enrich(stored, tmp_path, params).companies_reused == done.companies
 
@@ -153,7 +157,7 @@ def test_journal_ignores_torn_lines_and_parts_without_a_line(tmp_path: Path) -> 
     (tmp_path / "journal.ndjson").write_text(
         '{"key":"a","rows":1,"digest":"sha256:0","elapsed_s":1,"cpu_s":1,'
     )
-    assert Journal(tmp_path).committed(["a", "b"]) == {}
+    assert Journal(tmp_path).whole() == []
 
 
 KILLED = """

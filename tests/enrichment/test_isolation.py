@@ -15,7 +15,7 @@ from sbir_toolkit import enrich_awards
 from sbir_toolkit.enrichment import execute, isolation
 from sbir_toolkit.enrichment.persistence import persist
 from sbir_toolkit.errors import StageError
-from sbir_toolkit.matching import match_companies
+from sbir_toolkit.matching.match import match_and_keep
 from sbir_toolkit.params import Matching, Params
 from sbir_toolkit.tables import COMPANY_MATCHES, COMPANY_REJECTS, ENRICHED_AWARDS, MATCHES
 from tests.enrichment import faulty
@@ -26,7 +26,7 @@ STORED = tuple[Path, Path]
 @pytest.fixture
 def at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the faulty matcher in place, for this process and its workers, and take it away again."""
-    monkeypatch.setattr(execute, "match_companies", match_companies)
+    monkeypatch.setattr(execute, "match_and_keep", match_and_keep)
     monkeypatch.setattr(execute, "match_chunk", faulty.match_faulty_chunk)
 
 
@@ -132,7 +132,7 @@ def test_what_could_not_be_matched_is_tried_again_next_month(
     """A refreshed file takes over what was found, but not that nothing could be."""
     params = make_params("threads")
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "match_companies", match_companies)
+        patch.setattr(execute, "match_and_keep", match_and_keep)
         patch.setattr(execute, "match_chunk", faulty.match_faulty_chunk)
         patch.setattr(faulty, "DEADLY", "no such name")
         patch.setattr(isolation.Apart, "run", _run_here)
@@ -152,7 +152,7 @@ def _run_here(apart: isolation.Apart, task: isolation.ChunkTask) -> object:
 
 def test_many_are_not_to_blame(stored: STORED, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When every company fails it is the program's fault, and said so."""
-    monkeypatch.setattr(execute, "match_companies", match_companies)
+    monkeypatch.setattr(execute, "match_and_keep", match_and_keep)
     monkeypatch.setattr(execute, "match_chunk", faulty.match_faulty_chunk)
     monkeypatch.setattr(faulty, "DEADLY", "no such name")
     monkeypatch.setattr(faulty, "WRONG", "RESEARCH")

@@ -11,6 +11,7 @@ import pytest
 from sbir_toolkit import enrich_awards
 from sbir_toolkit.enrichment.relate import relate_siblings
 from sbir_toolkit.matching import kin, open_index
+from sbir_toolkit.matching.match import KEPT, match_and_keep
 from sbir_toolkit.params import Params
 from sbir_toolkit.tables import COMPANY_MATCHES
 
@@ -23,6 +24,9 @@ def test_pieces_of_any_size_give_the_same_bytes(
     """Only who was in doubt is matched anew, in place; how much is read and matched at once doesn't show."""
     tables = enrich_awards(*stored, tmp_path, tmp_path / "store", params).tables
     (facts,) = tmp_path.glob("store/index/*/index.json")
+    index = open_index(facts.parent)
+    companies = pq.read_table(tables.companies).to_pandas()
+    kept = match_and_keep(companies, index, params.matching)[KEPT]
     matches = pq.read_table(tables.company_matches).to_pandas()
     is_doubtful = matches["tier"].eq("name_exact") & (matches.index % 4 < 2)
     assert 10 < is_doubtful.sum() < len(matches)
@@ -33,7 +37,7 @@ def test_pieces_of_any_size_give_the_same_bytes(
     for pieces in (1_000, 7):
         pq.write_table(COMPANY_MATCHES.arrow(told), tables.company_matches, row_group_size=pieces)
         monkeypatch.setattr(kin, "BLOCK", pieces)
-        count = relate_siblings(tables, open_index(facts.parent), params.matching, threads=2, at_once=pieces)
+        count = relate_siblings(tables, kept, index, params.matching, threads=2, at_once=pieces)
         assert count == is_doubtful.sum()
         related.append(tables.company_matches.read_bytes())
     assert related[0] == related[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 from pathlib import Path
 
@@ -89,6 +90,40 @@ def test_a_half_built_index_is_no_index(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["broken.parquet"]
     with pytest.raises(InputError, match="no recipient index"):
         open_index(tmp_path)
+
+
+def test_an_index_counts_as_built_when_all_of_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it gets its name, each file is flushed as it is, and so is the folder that lists them."""
+    flushed: dict[Path, bytes | set[str]] = {}
+    left: list[dict[str, bytes]] = []
+    sync, rename = os.fsync, os.replace
+
+    def note_flush(descriptor: int) -> None:
+        sync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        flushed[path] = {one.name for one in path.iterdir()} if path.is_dir() else path.read_bytes()
+
+    def note_rename(source: Path, target: Path) -> None:
+        if Path(source).is_dir():
+            held = flushed.get(Path(source), set())
+            names = held if isinstance(held, set) else set()
+            contents = {name: flushed.get(Path(source) / name, b"") for name in names}
+            left.append({name: one for name, one in contents.items() if isinstance(one, bytes)})
+        elif Path(source) in flushed:
+            flushed[Path(target)] = flushed[Path(source)]
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(os, "replace", note_rename)
+    table = RECIPIENTS.arrow(make_frame(RECIPIENTS, make_background(60)))
+    folder = tmp_path / "indices" / "index"
+    build_index([table], folder, Matching())
+    (survived,) = left
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in survived.items()} == digest(folder)
+    assert flushed[folder.parent] == {"index"}
+    assert "indices" in flushed[tmp_path]
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sbir_toolkit.matching import explain_match, match_companies
-from sbir_toolkit.matching.match import match_siblings
+from sbir_toolkit.matching import RecipientIndex, explain_match, match_companies
+from sbir_toolkit.matching.match import KEPT, match_and_keep, match_siblings
 from sbir_toolkit.matching.places import LEVELS
 from sbir_toolkit.matching.recognised import Recognised
 from sbir_toolkit.matching.siblings import Word
@@ -31,11 +31,19 @@ NAMED = {"company": "Advanced Systems, Inc.", "company_id": "named", "duns": "11
 MOVED = {"company": "Advanced Systems, Inc.", "company_id": "moved", **OLD}
 
 
+def relate(
+    companies: pd.DataFrame, found: pd.DataFrame, index: RecipientIndex, **pieces: int
+) -> pd.DataFrame:
+    """Match anew whom the others tell of, with what is kept of each company."""
+    kept = match_and_keep(companies, index, Matching())[KEPT]
+    return match_siblings(COMPANIES.arrow(companies), found, kept, index, Matching(), **pieces)
+
+
 def match_all(companies: pd.DataFrame, make_index: Make, *, at_once: int = 100) -> pd.DataFrame:
     """Match companies, each by itself and then with what the others tell, by company_id."""
     index = make_index(RECIPIENTS_MADE)
     found = match_companies(companies, index, Matching())
-    again = match_siblings(COMPANIES.arrow(companies), found, index, Matching(), threads=2, at_once=at_once)
+    again = relate(companies, found, index, threads=2, at_once=at_once)
     return pd.concat([found.drop(again.index), again]).set_index("company_id")
 
 
@@ -90,11 +98,7 @@ def test_an_identifier_that_is_nobodys_speaks_against_recipients_with_another(ma
     stranger = lone | {"company_id": "stranger", "duns": "222222222"}
     companies = make_companies(lone, stranger)
     alone = match_companies(companies, index, Matching())
-    found = (
-        match_siblings(COMPANIES.arrow(companies), alone, index, Matching())
-        .set_index("company_id")
-        .loc["lone"]
-    )
+    found = relate(companies, alone, index).set_index("company_id").loc["lone"]
     assert found["match_probability"] < alone["match_probability"].iloc[0]
     assert json.loads(found["evidence"])["doubted by"].startswith("stranger ")
 
@@ -115,9 +119,7 @@ def test_a_firm_of_many_places_may_be_far_from_its_recipient(make_index: Make) -
     recognised = Recognised.among(COMPANIES.arrow(companies), alone, index)
     far = LEVELS.index("elsewhere")
     assert recognised.moves[0, far] < -0.5 < 0 < recognised.moves[2, far]
-    found = match_siblings(
-        COMPANIES.arrow(companies), alone.assign(match_probability=0.95), index, Matching()
-    )
+    found = relate(companies, alone.assign(match_probability=0.95), index)
     lonely = found.set_index("company_id").loc["lone"]
     assert json.loads(lonely["evidence"])["places of the name"] < -0.5
     assert lonely["match_probability"] < alone["match_probability"].iloc[-1]
@@ -153,7 +155,7 @@ def test_a_firm_of_whose_companies_none_is_recognised_is_rather_nobody(make_inde
     zenith = known.slice(known.num_rows - 2)
     told, untold = (one.siblings_of(zenith, index).moves for one in (by_places, recognised))
     assert np.allclose(untold - told, recognised.untold[rarity, 1])
-    again = match_siblings(known, doubtful, index, Matching()).set_index("company_id")
+    again = relate(known.to_pandas(), doubtful, index).set_index("company_id")
     assert (
         again.loc["zenith-0", "match_probability"]
         < alone.set_index("company_id").loc["zenith-0", "match_probability"]
@@ -174,7 +176,7 @@ def test_nothing_and_companies_without_names_have_no_siblings(make_index: Make) 
     index = make_index(RECIPIENTS_MADE)
     for companies in (make_companies(NAMED).iloc[:0], make_companies({"company": "?"}, {"company": "!"})):
         alone = match_companies(companies, index, Matching())
-        assert match_siblings(COMPANIES.arrow(companies), alone, index, Matching()).empty
+        assert relate(companies, alone, index).empty
 
 
 def test_an_explanation_names_the_sibling(make_index: Make) -> None:
@@ -185,3 +187,20 @@ def test_an_explanation_names_the_sibling(make_index: Make) -> None:
     piece = shown.pieces.set_index("piece").loc["same name elsewhere"]
     assert piece["best_bits"] > 1
     assert piece["own"] == word.teller
+
+
+def test_what_was_kept_tells_as_much_as_matching_anew(make_index: Make) -> None:
+    """Related by the pairs that were kept, companies get what matching them with the siblings' word gives."""
+    index = make_index(RECIPIENTS_MADE)
+    near = [MOVED | {"company": name, "company_id": name} for name in ("Advanced System", "ADV. SYSTEMS LLC")]
+    other = MOVED | {"company_id": "other", "duns": "222222222"}
+    companies = make_companies(NAMED, MOVED, other, *near)
+    alone = match_companies(companies, index, Matching())
+    again = relate(companies, alone.assign(match_probability=0.9), index)
+    table = COMPANIES.arrow(companies)
+    said = Recognised.among(table, alone.assign(match_probability=0.9), index).siblings_of(
+        table.take(again.index.to_numpy()), index
+    )
+    anew = match_companies(companies.loc[again.index], index, Matching(), siblings=said)
+    assert len(again) >= 3
+    pd.testing.assert_frame_equal(again.reset_index(drop=True), anew, check_exact=True)

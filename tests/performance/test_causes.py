@@ -18,7 +18,7 @@ from sbir_toolkit.performance import (
 )
 from sbir_toolkit.performance.scatter import differs
 
-from .runs import CREATED, chunk_event, keep, phase_event, run_record, stage
+from .runs import CREATED, DAY_S, chunk_event, keep, phase_event, run_record, stage
 
 
 @pytest.fixture
@@ -112,6 +112,27 @@ def test_waiting(history):
     assert first(explain(history, score=(9.0, 5.0, 100)))[:2] == ("waiting", "score")
 
 
+@pytest.mark.parametrize(
+    ("cpu_s", "queued_s", "named"),
+    [(5.0, 4.0, "queueing"), (9.0, 0.0, "computing"), (5.0, 0.0, "waiting"), (6.0, 3.0, "queueing")],
+)
+def test_queueing_is_told_from_waiting(history, cpu_s, queued_s, named):
+    """Four seconds more are laid to the queue for a core as far as threads stood in it."""
+    rooms = {"before": "old", "after": "new"}
+    for run, took, cpu, queued in (("before", 5.0, 5.0, 0.0), ("after", 9.0, cpu_s, queued_s)):
+        own = stage(elapsed_s=5 + took, cpu_s=3 + cpu, queued_s=queued)
+        code = {"commit": run, "digest": run, "rooms": {"matching": rooms[run]}}
+        keep(
+            history,
+            run_record(run, {"match": own}, calibration_s=0.05, code=code),
+            [phase_event("match", "score", 2, took, cpu_s=cpu, queued_s=queued)],
+        )
+    told = explain_change("match", take_side(history, ["before"], "a"), take_side(history, ["after"], "b"))
+    assert first(told)[0] == named
+    assert ("busy with other work" in first(told)[2]) == (named == "queueing")
+    assert told.table["changed_s"].sum() == pytest.approx(4.0)
+
+
 def test_waiting_is_not_laid_to_code(history):
     """Time spent waiting isn't blamed on code, nor on a parameter that only the newer release knows."""
     params = {"fetch": {"attempts": 5}, "matching": {"max_candidates": 3}}
@@ -166,7 +187,7 @@ def test_a_confirmed_regression_is_explained_and_its_alert_names_the_cause(histo
         is_slow = number >= 8
         run = run_record(f"r{number}", {"match": stage(elapsed_s=13.0 if is_slow else 10.0, cpu_s=9.0)})
         params = {"compute": {"chunk_companies": 10 if is_slow else 1_000}}
-        run |= {"created": CREATED + number, "params": params, "calibration_s": 0.05}
+        run |= {"created": CREATED + number * DAY_S, "params": params, "calibration_s": 0.05}
         events = [phase_event("match", "score", 1, 8.0 if is_slow else 5.0)]
         keep(history, run, events)
     verdicts = judge_stages(history, run, measure_run(run, events), Performance())
