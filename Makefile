@@ -71,7 +71,7 @@ bench-cluster: $(READY)  ## Measure what a Dask cluster costs beside threads, an
 bench-causes: $(READY)  ## Inject causes of a slow-down for real and see whether they are named (about half an hour)
 	$(BIN)/python -m benchmarks.causes $(BENCH)
 
-bench-detection: $(READY)  ## Measure how often `bench` is wrong on this machine (takes an hour or two; goes on where it stopped)
+bench-detection: $(READY)  ## Measure how often `bench` is wrong on this machine (takes about half an hour; goes on where it stopped)
 	$(BIN)/python -m benchmarks.detection $(BENCH)
 
 bench-overhead: $(READY)  ## Measure what the meter costs: the same work with it and without it, in turns

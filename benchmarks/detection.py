@@ -1,8 +1,9 @@
 """Whether `bench` is right on this very machine: nothing has changed, or one phase takes 15 % longer.
 
-Both kinds of comparison are made in turn, each a whole `bench` with its own verdict:
+First a baseline is measured and stored, as the first `bench` on a machine does. Both kinds of comparison are
+then made in turn, each a whole `bench` with its own verdict against a copy of that history:
 
-- *unchanged*: the code that is here beside the code that was committed last, which should be the same;
+- *unchanged*: the code that is here, which is what the baseline was measured with;
 - *slower*: the same, but one phase of the code here is kept busy for a share of its own time (`slowed`); the
   phases take turns from comparison to comparison.
 
@@ -17,8 +18,12 @@ Commit first.
 from __future__ import annotations
 
 import argparse
+import shutil
+import sqlite3
 import sys
+import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +33,23 @@ import psutil
 from benchmarks.measuring import PROJECT
 from sbir_toolkit.matching.accuracy.intervals import wilson_interval
 from sbir_toolkit.params import Params
-from sbir_toolkit.pipeline.benches import CHILD, run_bench
+from sbir_toolkit.performance import Patience
+from sbir_toolkit.pipeline.benches import Bench, run_bench
 from sbir_toolkit.pipeline.project import Project
+from sbir_toolkit.pipeline.repeats import CHILD
 from sbir_toolkit.pipeline.workload import Workload
 from sbir_toolkit.storage import append_line, read_lines
 from sbir_toolkit.versions import code_version
 
 PHASES = (
-    ("match_recipients", "index_read"),
     ("accuracy", "score"),
-    ("load_recipients", "normalise"),
-    ("match_recipients", "index_words"),
+    ("match_recipients", "match"),
     ("accuracy", "candidates"),
+    ("match_recipients", "index_read"),
+    ("accuracy", "accuracy_match"),
 )
 KINDS = ("unchanged", "slower")
+_BASELINE = Patience(screening=12, longest_screening=15)
 
 
 def main() -> None:
@@ -54,11 +62,14 @@ def main() -> None:
     notes = options.folder / "detection.ndjson"
     settings = {"slower": options.slower, "awards": options.awards, "recipients": options.recipients}
     until = time.monotonic() + options.minutes * 60
+    baseline = _baseline(options, code["digest"])
     for number in range(options.comparisons):
         for kind in KINDS:
             done = {(one["kind"], one["number"]) for one in _read(notes, settings, code["digest"])}
             if (kind, number) not in done and time.monotonic() < until:
-                append_line(notes, {**settings, **_compare(kind, number, options), "code": code["digest"]})
+                append_line(
+                    notes, {**settings, **_compare(kind, number, options, baseline), "code": code["digest"]}
+                )
     _show(_read(notes, settings, code["digest"]))
 
 
@@ -68,8 +79,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--comparisons", type=int, default=20, help="of each kind; default: %(default)s")
     parser.add_argument("--slower", type=float, default=0.15, help="share; default: %(default)s")
-    parser.add_argument("--awards", type=int, default=8_000, help="default: %(default)s")
-    parser.add_argument("--recipients", type=int, default=80_000, help="default: %(default)s")
+    parser.add_argument("--awards", type=int, default=2_000, help="default: %(default)s")
+    parser.add_argument("--recipients", type=int, default=20_000, help="default: %(default)s")
     parser.add_argument(
         "--minutes", type=float, default=1e6, help="no comparison is begun later; the next call goes on"
     )
@@ -82,20 +93,45 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(kind: str, number: int, options: argparse.Namespace) -> dict[str, Any]:
+def _baseline(options: argparse.Namespace, code: str) -> Path:
+    """Measure this code for the first time; give the history that knows it."""
+    own = f"{options.awards}x{options.recipients}-{code.rpartition(':')[2][:12]}"
+    kept = options.folder / f"detection-{own}.sqlite"
+    if not kept.exists():
+        print("measuring the baseline", flush=True)
+        unfinished = kept.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        _bench(options, unfinished, CHILD, _BASELINE)
+        whole = kept.with_suffix(".whole")
+        with closing(sqlite3.connect(unfinished)) as source, closing(sqlite3.connect(whole)) as target:
+            source.backup(target)
+        whole.rename(kept)
+    return kept
+
+
+def _bench(
+    options: argparse.Namespace, history: Path, child: tuple[str, ...], patience: Patience | None = None
+) -> Bench:
+    return run_bench(
+        Project(PROJECT, options.folder / "outputs"),
+        Params.model_validate({"performance": {"history_url": f"sqlite:///{history}"}}),
+        Workload("detection", options.awards, options.recipients),
+        say=lambda _line: None,
+        patience=patience,
+        child=child,
+    )
+
+
+def _compare(kind: str, number: int, options: argparse.Namespace, baseline: Path) -> dict[str, Any]:
     stage, phase = PHASES[number % len(PHASES)]
     child: tuple[str, ...] = CHILD
     if kind == "slower":
         child = (sys.executable, "-m", "benchmarks.slowed", stage, phase, str(options.slower))
     load, began = psutil.getloadavg()[0], time.monotonic()
-    found = run_bench(
-        Project(PROJECT, options.folder / "outputs"),
-        Params(),
-        Workload("detection", options.awards, options.recipients),
-        against="HEAD",
-        say=lambda _line: None,
-        child=child,
-    )
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        # No comparison learns from another one.
+        history = shutil.copy(baseline, Path(folder) / "history.sqlite")
+        found = _bench(options, history, child)
     regressions = found.verdicts.regressions
     is_there = (regressions["stage"] == stage) & (regressions["phase"] == phase)
     told = {

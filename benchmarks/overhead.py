@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.measuring import PROJECT, make_files
 from sbir_toolkit.performance.sides import measure_change
-from sbir_toolkit.pipeline.benches import CHILD
+from sbir_toolkit.pipeline.repeats import CHILD
 from sbir_toolkit.storage import append_line, read_lines, write_json
 from sbir_toolkit.versions import code_version
 

@@ -34,6 +34,7 @@ from sbir_toolkit.performance.rule import Watch
 MODELS = ("lognormal", "bursts", "drift", "bimodal")
 LENGTHS = (10, 30, 100)
 STEPS = (1.0, 1.1, 1.2)
+_DAY_S, _MINUTE_S = 86_400.0, 60.0
 _PEERS = {
     "asv step fit": (
         "asv",
@@ -91,10 +92,12 @@ def watch_series(model: str, length: int, step: float, seed: int) -> dict[str, f
     raised_at, asked = None, 0
     for run in range(length + (3 if step > 1 else 0)):
         factor = step if run >= length else 1.0
-        watch.feed(machine.at(run) * factor)
+        at = run * _DAY_S
+        watch.feed(machine.at(run) * factor, at)
         runs.append(run)
         while watch.state_ == "suspect":
-            watch.feed(machine.at(run) * factor)
+            at += _MINUTE_S
+            watch.feed(machine.at(run) * factor, at)
             runs.append(run)
             asked += 1
         if watch.state_ != "steady":

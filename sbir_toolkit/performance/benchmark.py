@@ -41,7 +41,8 @@ from sbir_toolkit.performance.sides import (
 
 _CONFIRMED = ("regression", "improvement")
 FLAGGED = (*_CONFIRMED, "suspect")
-_SUSPECT_LEVEL = 0.05
+# Six turns can't be surer than one in 64; beside a stored baseline fewer suspects need be measured again.
+_SUSPECT_LEVEL_IN_TURNS, _SUSPECT_LEVEL = 0.05, 0.01
 _LEAST_S = 0.05
 _LEAST_SHARE = 0.05
 _MOST_SCATTER = 1.5
@@ -113,6 +114,8 @@ class Benchmark:
         Measures the code of before once.
     baseline
         What the history knows. When given it is what screening compares with.
+    before_turns : callable, optional
+        Is told the stages that are measured again in turns, before that begins.
     say : callable, optional
         Is told what goes on, line by line.
 
@@ -120,6 +123,8 @@ class Benchmark:
     ----------
     repeats_, before_ : list of Repeat
         All that was measured of each code.
+    alone_ : int
+        How many of `repeats_` come first that were measured alone, as a stored baseline was.
     """
 
     now: Callable[[], Repeat]
@@ -127,7 +132,9 @@ class Benchmark:
     before: Callable[[], Repeat] | None = None
     baseline: Baseline | None = None
     patience: Patience = field(default_factory=Patience)
+    before_turns: Callable[[set[str]], None] = lambda _stages: None
     say: Callable[[str], None] = lambda _line: None
+    alone_: int = 0
     repeats_: list[Repeat] = field(default_factory=list)
     before_: list[Repeat] = field(default_factory=list)
 
@@ -139,10 +146,11 @@ class Benchmark:
             self._measure_alone()
         changes = self._compare(0, in_turns=self.baseline is None)
         least = self._least
+        level = _SUSPECT_LEVEL_IN_TURNS if self.baseline is None else _SUSPECT_LEVEL
         suspects = {
             key
             for key, change in changes.items()
-            if change is not None and change.is_worth_saying(least, _SUSPECT_LEVEL)
+            if change is not None and change.is_worth_saying(least, level)
         }
         if not suspects:
             return self._tell(changes, {}, 0)
@@ -167,6 +175,7 @@ class Benchmark:
             len(self.repeats_) < patience.screening or self.spread > patience.tight_share
         ):
             self._repeat(1)
+        self.alone_ = len(self.repeats_)
 
     def _repeat(self, times: int) -> None:
         for _ in range(times):
@@ -188,6 +197,8 @@ class Benchmark:
     def _measure_again(self, suspects: set[Key]) -> dict[Key, Change | None]:
         start, in_turns = len(self.repeats_), self.before is not None
         found: dict[Key, Change | None] = {}
+        if in_turns:
+            self.before_turns({stage for stage, _, _ in suspects})
         for look in self.patience.looks:
             missing = start + look - len(self.repeats_)
             if in_turns:
@@ -282,9 +293,10 @@ class Benchmark:
             return None
         since = self.baseline.accepted.get(identify(*key), 0.0)
         known = [repeat for repeat in self.baseline.repeats if repeat.record["created"] >= since]
-        series = [*known, *self.repeats_]
-        sides = (list_costs(known)[key], list_costs(self.repeats_)[key])
-        machine = _calibrations(known), _calibrations(self.repeats_)
+        alone = self.repeats_[: self.alone_] if self.before_ else self.repeats_
+        series = [*known, *alone]
+        sides = (list_costs(known)[key], list_costs(alone)[key])
+        machine = _calibrations(known), _calibrations(alone)
         logs = np.concatenate(_without_drift(sides, machine, key[2]))
         told = np.isfinite(logs)
         after = float(np.nanmedian(logs[len(known) :]))

@@ -258,7 +258,7 @@ def _row(own: Any, measure: str, series: Series, performance: Performance) -> di
         told = Judgement("unknown")
         sentence = f"no verdict on {NOUNS[measure]}: it wasn't measured, or was nothing"
     else:
-        told = judge_series(series.values, performance)
+        told = judge_series(series.values, performance, series.created)
         found["value"] = series.values[-1]
         sentence = _say(told, series, measure, unit, performance)
     if told.onset is not None:

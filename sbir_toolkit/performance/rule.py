@@ -9,11 +9,12 @@ takes a distribution for granted. The rule goes through the series in the order 
 2. A run, or the mean of the last two, or the median of the last three, away from the baseline's median is
    looked at again. Every fourth run or so is by chance, so it proves nothing; it is called a *suspect* where
    it lies outside the fence.
-3. What is measured after it is looked at when there are 3, 6, 8, 12, 18, 26, 40, 60 and 90 of it. The change
-   is *confirmed* when a test says that these runs and the baseline's are not of one kind, the shift is worth
+3. What is measured after it is looked at when there are 3, 6, 9, 14, 20, 28, 40, 60 and 90 of it. The change
+   is *confirmed* when tests say that these runs and the baseline's are not of one kind, the shift is worth
    speaking of, and the lower parts of the runs have moved as well: a burst of something else on the machine
-   moves a few runs far, a change moves all. When the shift falls below half of what is worth speaking of, or
-   is surely below it, the suspicion is dropped.
+   moves a few runs far, a change moves all. Measurements made one right after the other can all lie in one
+   burst, or in two that adjoin, so fourteen of them are needed; of runs that lie apart six are enough. When
+   the shift falls below half of what is worth speaking of, or is surely below it, the suspicion is dropped.
 4. The onset is dated by the best single change point (kernel change point detection) since the last suspicion
    that was dropped.
 5. A confirmed change ends when the median of the last three runs is nearer to the baseline again.
@@ -23,7 +24,9 @@ The suspect itself never counts as proof: it was chosen for being extreme.
 Two tests share the work. Student's, on values drawn in to two robust standard deviations, has the power that
 few baseline runs need; the rank test (Mann-Whitney, exact) bears wild values, and alone it decides at a
 stricter level. Both are strictest below ten runs of baseline, whose own luck counts most, and get stricter
-again as it grows, since a longer series asks them more often and a larger baseline needs less leniency.
+again as it grows, since a longer series asks them more often and a larger baseline needs less leniency. Runs
+of the baseline that something else held up (far above what the lower half reaches) don't count: a baseline
+of ten with three of these would hide a change for ever.
 
 Sources: H. B. Mann and D. R. Whitney (1947); S. Arlot, A. Celisse, Z. Harchaoui (2019) for the change point.
 `benchmarks/regression_rules.py` measures how often the rule is wrong.
@@ -45,17 +48,22 @@ from sbir_toolkit.params import Performance
 Logs: TypeAlias = npt.NDArray[np.float64]
 State = Literal["steady", "suspect", "regression", "improvement"]
 
-_LOOKS = (3, 6, 8, 12, 18, 26, 40, 60, 90)
-_FIRST_TEST = 6
-# At the first test each run must have moved; later the lowest tenth and quarter.
-_LOWER_PARTS = {6: (0.0, 0.1, 0.25)}
-_LATER_PARTS = (0.1, 0.25)
+_LOOKS = (3, 6, 9, 14, 20, 28, 40, 60, 90)
+# Measured this long after the one before: whatever was at work on the machine then will be over.
+_APART_S = 3600.0
+_FIRST_APART = 6
+_FIRST_AT_ONCE = 14
+_LOWER_PARTS = (0.1, 0.25)
 _MOVED_SHARE = 0.4
+_WILD_SIGMAS = 5.0
+_LEAST_WILD = math.log(1.25)
 _DRAWN_IN = 2.0
 _SURE_ERRORS = 2.0
 _SETTLED = 9
 _LENIENT_RUNS = 10
-_NEARER_SHARE = 0.7
+# A suspicion only costs a measurement. What is typical of few runs is known badly: closer ones are looked at.
+_NEARER_SHARE, _NEARER_SHARE_OF_FEW = 0.7, 0.55
+_FEW = 20
 _LOWEST_SIGMA = 0.005
 _LEAST_SCATTER = 0.01
 _MAD_TO_SIGMA = 1.4826
@@ -124,13 +132,26 @@ class Watch:
     _cleared: int = 0
     _level: float = math.nan
     _onset: int | None = None
+    _measured_at: float | None = None
+    _occasions: int = 0
 
-    def feed(self, value: float) -> State:
-        """Take the next cost (above zero) and say where things stand."""
+    def feed(self, value: float, at: float | None = None) -> State:
+        """Take the next cost and say where things stand.
+
+        Parameters
+        ----------
+        value
+            Above zero.
+        at
+            When it was measured, in seconds; None: long after the one before.
+        """
         x = math.log(value)
         self._series.append(x)
+        is_apart = at is None or self._measured_at is None or at - self._measured_at > _APART_S
+        self._measured_at = at
         if self.state_ == "suspect":
             self._fresh.append(x)
+            self._occasions += is_apart
             self._look()
         elif self.state_ != "steady":
             self._fresh.append(x)
@@ -138,7 +159,7 @@ class Watch:
         elif len(self._baseline) < self.performance.min_history_runs:
             self._baseline.append(x)
         elif self._is_suspicious(x):
-            self.state_, self._held, self._fresh = "suspect", [x], []
+            self.state_, self._held, self._fresh, self._occasions = "suspect", [x], [], 0
         else:
             self._learn([x])
         return self.state_
@@ -177,7 +198,8 @@ class Watch:
         for count, moved in enumerate((value - centre for value in away), start=1):
             fence = self.performance.suspect_sigmas * sigma / math.sqrt(count)
             # Several runs on one side say more than their mean does.
-            reach = max(_NEARER_SHARE * fence * 0.8 ** (count - 1), self._least / 2)
+            nearer = _NEARER_SHARE if len(self._baseline) >= _FEW else _NEARER_SHARE_OF_FEW
+            reach = max(nearer * fence * 0.8 ** (count - 1), self._least / 2)
             is_settled = moved > 0 or len(self._baseline) >= _SETTLED
             if len(self._newest) >= count and abs(moved) > reach and is_settled:
                 self._sign = math.copysign(1.0, moved)
@@ -188,13 +210,14 @@ class Watch:
     def _look(self) -> None:
         if len(self._fresh) not in _LOOKS:
             return
-        baseline = self._sign * np.array(self._baseline)
+        baseline = self._sign * _calm(np.array(self._baseline))
         fresh = self._sign * np.array(self._fresh)
         shift, error, self._level = _compare(baseline, fresh)
         is_cleared = shift < self._least / 2 or (
-            len(fresh) >= _FIRST_TEST and shift + _SURE_ERRORS * error < self._least
+            len(fresh) >= _FIRST_APART and shift + _SURE_ERRORS * error < self._least
         )
-        if len(fresh) >= _FIRST_TEST and self._is_confirmed(baseline, fresh, shift):
+        first = _FIRST_APART if self._occasions >= _FIRST_APART else _FIRST_AT_ONCE
+        if len(fresh) >= first and self._is_confirmed(baseline, fresh, shift):
             self.state_ = "regression" if self._sign > 0 else "improvement"
             levels = float(np.median(self._baseline)), float(np.median(self._fresh))
             # What was cleared before belongs to the baseline; two such runs show where it was.
@@ -206,18 +229,17 @@ class Watch:
             self._newest, self._held, self._fresh = [], [], []
 
     def _is_confirmed(self, baseline: Logs, fresh: Logs, shift: float) -> bool:
-        parts = _LOWER_PARTS.get(len(fresh), _LATER_PARTS)
-        least_moved = min(float(np.quantile(fresh, part) - np.quantile(baseline, part)) for part in parts)
+        least_moved = float(np.min(np.quantile(fresh, _LOWER_PARTS) - np.quantile(baseline, _LOWER_PARTS)))
         if shift < self._least or least_moved < max(self._least / 2, _MOVED_SHARE * shift):
             return False
-        share, size = self.performance.false_alarm_share, len(baseline)
+        share, size = self.performance.false_alarm_share, len(self._baseline)
         # Below ten runs the baseline's own luck counts most; above, each more makes it surer.
         leniency = _LENIENT_RUNS / size if size >= _LENIENT_RUNS else None
-        student = share / 2 * (leniency**3 if leniency else 0.02)
-        if len(fresh) == _FIRST_TEST:
+        student = share * (1.2 * leniency**4 if leniency else 0.01)
+        if len(fresh) == _FIRST_APART:
             student /= 10
         ranks = rank_level(baseline, fresh)
-        is_sure = self._level <= student and ranks <= share * (5 * leniency**2 if leniency else 0.5)
+        is_sure = self._level <= student and ranks <= share * (5 * leniency**4 if leniency else 0.5)
         return is_sure or ranks <= share / 50 / size
 
     def _look_for_the_end(self) -> None:
@@ -233,7 +255,9 @@ class Watch:
         self._baseline += values[: max(0, free)]
 
 
-def judge_series(values: Sequence[float], performance: Performance) -> Judgement:
+def judge_series(
+    values: Sequence[float], performance: Performance, at: Sequence[float] | None = None
+) -> Judgement:
     """Apply the rule to a series of costs, the oldest first.
 
     Parameters
@@ -242,6 +266,8 @@ def judge_series(values: Sequence[float], performance: Performance) -> Judgement
         Costs of comparable runs: seconds per row, bytes.
     performance
         The rule's parameters.
+    at : sequence of float, optional
+        When each was measured, in seconds; None: long after one another.
 
     Examples
     --------
@@ -253,8 +279,8 @@ def judge_series(values: Sequence[float], performance: Performance) -> Judgement
     ('regression', 6, 0.3)
     """
     watch = Watch(performance)
-    for value in values:
-        watch.feed(value)
+    for place, value in enumerate(values):
+        watch.feed(value, None if at is None else at[place])
     return watch.judge()
 
 
@@ -325,6 +351,15 @@ def _student_tail(t: float, freedom: int) -> float:
         return 1.0
     z = math.sqrt(freedom * math.log1p(t * t / freedom)) * (8 * freedom + 1) / (8 * freedom + 3)
     return 0.5 * math.erfc(z / math.sqrt(2))
+
+
+def _calm(logs: Logs) -> Logs:
+    """Leave out what took so much longer than usual that something else must have been at work."""
+    centre = float(np.median(logs))
+    below = centre - logs[logs < centre]
+    sigma = max(_LEAST_SCATTER, _MAD_TO_SIGMA * float(np.median(below)) if len(below) else 0.0)
+    calm: Logs = logs[logs <= centre + max(_WILD_SIGMAS * sigma, _LEAST_WILD)]
+    return calm
 
 
 def _shift(baseline: Logs, fresh: Logs) -> float:

@@ -1,7 +1,7 @@
 """`bench`: a workload measured for the code that is here, beside what it cost before.
 
-Each repeat is a process of its own (`workload`), run with the code of one folder: the one here, or a git
-worktree of an earlier commit, so that two versions can take turns on the same machine in the same minutes.
+Each repeat is done with the code of one folder (`repeats`): the one here, or a git worktree of an earlier
+commit, so that two versions can take turns on the same machine in the same minutes.
 The repeats go into the history as runs under the workload's name, with their code, environment and
 calibration; what was found goes into its table of benchmarks.
 """
@@ -11,22 +11,18 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
-import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from sbir_toolkit.errors import ParameterError, StageError, explain
-from sbir_toolkit.meter import EVENTS_VARIABLE
+from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.params import Params
 from sbir_toolkit.performance import (
     Baseline,
@@ -34,96 +30,22 @@ from sbir_toolkit.performance import (
     Explanation,
     History,
     Patience,
-    Repeat,
     StageVerdicts,
-    calibrate,
     explain_change,
-    measure_run,
     stored_baseline,
     take_side,
 )
 from sbir_toolkit.performance.schema import describe_machine
 from sbir_toolkit.pipeline.project import Project, input_path, make_synthetic_input
+from sbir_toolkit.pipeline.repeats import CHILD, Version, warm_up_both
 from sbir_toolkit.pipeline.run import describe_environment
 from sbir_toolkit.pipeline.stages import load_pipeline
-from sbir_toolkit.pipeline.workload import Workload
-from sbir_toolkit.storage import digest_value, read_json, read_lines, write_json
+from sbir_toolkit.pipeline.workload import START, Workload
+from sbir_toolkit.storage import digest_value
 from sbir_toolkit.versions import code_version
 
-CHILD = (sys.executable, "-m", "sbir_toolkit.pipeline.workload")
 _HERE = Path(__file__).parents[2]
 _SHOWN = 8
-
-
-@dataclass
-class Version:
-    """One version of the code, and how it is measured.
-
-    Parameters
-    ----------
-    code
-        The folder that holds the package.
-    files, scratch
-        Where the workload's input is, and where a repeat may write.
-    template
-        What the record of each repeat says of its code and machine.
-    child
-        The words that start a repeat, to be followed by its job file.
-    """
-
-    code: Path
-    files: tuple[Path, Path]
-    scratch: Path
-    template: dict[str, Any]
-    child: Sequence[str] = CHILD
-    taken: int = 0
-
-    def measure(self) -> Repeat:
-        """Calibrate, then do the workload once.
-
-        Raises
-        ------
-        StageError
-            When it fails; the error holds what it said last.
-        """
-        self.taken += 1
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
-        events, outcome = folder / "events.ndjson", folder / "outcome.json"
-        awards, recipients = map(str, self.files)
-        job = {"awards": awards, "recipients": recipients, "folder": str(folder)}
-        write_json(folder / "job.json", {**job, "events": str(events), "outcome": str(outcome)})
-        environment = {name: value for name, value in os.environ.items() if name != EVENTS_VARIABLE}
-        environment |= {"PYTHONPATH": str(self.code), "PYTHONHASHSEED": "0"}
-        calibration_s, created = calibrate(), time.time()
-        done = subprocess.run(
-            [*self.child, str(folder / "job.json")],
-            cwd=self.code,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode or not outcome.exists():
-            last = "; ".join(done.stderr.strip().splitlines()[-3:])
-            raise StageError(explain("the workload failed", where=self.code, got=last))
-        stages = read_json(outcome)
-        record = {
-            **self.template,
-            "run_id": f"{self.template['benchmark']}-{self.template['role']}{self.taken}",
-            "created": created,
-            "ended": time.time(),
-            "status": "done",
-            "calibration_s": calibration_s,
-            "stages": stages,
-            "totals": {
-                "elapsed_s": time.time() - created,
-                "cpu_s": sum(stage["cpu_s"] for stage in stages.values()),
-                "peak_bytes": max(stage["peak_bytes"] for stage in stages.values()),
-            },
-        }
-        figures = measure_run(record, read_lines(events))
-        shutil.rmtree(folder)
-        return Repeat(record, figures)
 
 
 @dataclass(frozen=True)
@@ -267,22 +189,31 @@ def run_bench(
     with (
         tempfile.TemporaryDirectory(dir=scratch) as folder,
         checked_out(project.root, revision, Path(folder) / "code", is_asked=against is not None) as old,
+        ExitStack() as closing,
     ):
         code = code_version(project.root)
         now = Version(_HERE, files, Path(folder), {**told, "name": name, "role": "r", "code": code}, child)
+        closing.enter_context(now)
         before = None
         if old is not None and revision is not None:
             was = {"commit": revision, "is_dirty": False, "digest": None}
             own = {**told, "name": f"{name}, before", "role": "b", "code": was}
             before = Version(old, files, Path(folder), own)
+            closing.enter_context(before)
         if against and before is not None:
             before.measure()
         say("warming up")
         now.measure()
+
+        def warm_up(stages: set[str]) -> None:
+            if before is not None and START not in stages:
+                warm_up_both(now, before)
+
         bench = Benchmark(
             now.measure,
             params.performance,
             before=before.measure if before else None,
+            before_turns=warm_up,
             baseline=baseline,
             patience=patience or Patience(),
             say=say,
@@ -291,7 +222,11 @@ def run_bench(
     for repeat in (*bench.before_, *bench.repeats_):
         history.record_run(repeat.record, repeat.figures)
     # Turns with the code of before tell what it costs now; without them the stored repeats do.
-    sides = bench.before_ or (baseline or Baseline()).repeats, bench.repeats_
+    sides = (
+        (bench.before_, bench.repeats_[-len(bench.before_) :])
+        if bench.before_
+        else ((baseline or Baseline()).repeats, bench.repeats_)
+    )
     old_ids, new_ids = ([repeat.record["run_id"] for repeat in side] for side in sides)
     changed = verdicts.table.loc[verdicts.table["verdict"].isin(("regression", "improvement")), "stage"]
     explained = []

@@ -5,12 +5,19 @@ accuracy and judges the gates, from an empty store, and writes down what each st
 inside took stands in the events, as in a run. A process of its own begins each time with the same empty
 caches, and has its own luck with addresses and pages, so repeats scatter as runs do.
 
+Half of a small repeat is importing. Where two versions of the code take turns and nothing is asked about
+their start, each stays in one warm process, from which the process of each repeat is forked: both sides alike
+have imported already.
+
     python -m sbir_toolkit.pipeline.workload JOB.json
+    python -m sbir_toolkit.pipeline.workload -          # warm: says "ready", then does the job of each line
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import os
 import resource
 import sys
@@ -21,8 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from sbir_toolkit.meter import EVENTS_VARIABLE, STAGE_VARIABLE, TreeSampler
+from sbir_toolkit.pipeline.nursery import fork
 from sbir_toolkit.storage import read_json, write_json
 
+START = "start"
+WARM = "-"
+WORKER_NAME = "sbir-bench"
 _SAMPLE_S = 0.2  # as often as in a run
 
 
@@ -53,8 +64,36 @@ WORKLOADS = {
 
 
 def main(job_file: str) -> None:
-    """Do the work that a job file describes, once, and write down what each stage took."""
-    job = read_json(Path(job_file))
+    """Do the work that a job file describes, once; "-": be warm, and do what standard input names."""
+    if job_file == WARM:
+        serve()
+    else:
+        do_job(Path(job_file))
+
+
+def serve() -> None:
+    """Import what the work needs, then do the job of each line in a fork; answer with its exit code."""
+    for room in ("enrichment", "matching", "quality", "sources", "tables"):
+        importlib.import_module(f"sbir_toolkit.{room}")
+    gc.collect()
+    gc.freeze()
+    _answer("ready")
+    for line in sys.stdin:
+        pid = fork(WORKER_NAME)
+        if pid == 0:
+            do_job(Path(line.strip()))
+            return
+        _answer(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def _answer(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def do_job(file: Path) -> None:
+    """Do the work that a file describes, and write down what each stage took."""
+    job = read_json(file)
     os.environ[EVENTS_VARIABLE] = job["events"]
     write_json(
         Path(job["outcome"]), do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]))
@@ -77,7 +116,7 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         For each stage, in their order, what a run's record keeps of it.
     """
     stages: dict[str, dict[str, Any]] = {}
-    with _measured("start", stages) as start:
+    with _measured(START, stages) as start:
         from sbir_toolkit import sources
         from sbir_toolkit.enrichment import enrich_awards, prepare_index
         from sbir_toolkit.matching import measure_accuracy, open_index

@@ -6,7 +6,8 @@ from typing import Any
 
 from sbir_toolkit.performance import measure_run
 
-CREATED = 1_000_000.0
+CREATED = 1_000_000_000.0
+DAY_S = 86_400.0
 
 
 def stage(started: float = 0.0, elapsed_s: float = 10.0, **values: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@ import pytest
 from sbir_toolkit.params import Performance
 from sbir_toolkit.performance import History, find_alerts, judge_stages, measure_run
 
-from .runs import CREATED, keep, run_record, stage
+from .runs import CREATED, DAY_S, keep, run_record, stage
 
 LIMITS = Performance.model_validate({"alerts": {"run_elapsed_s": 100, "stage_elapsed_s": 50, "peak_mb": 200}})
 
@@ -12,7 +12,7 @@ def verdicts_of(run, tmp_path, earlier=()):
     history = History(tmp_path / "history.sqlite")
     for number, facts in enumerate(earlier):
         past = run_record(f"r{number:03}", {"match": stage(**facts)})
-        keep(history, {**past, "created": CREATED - 100 + number})
+        keep(history, {**past, "created": CREATED + (number - 100) * DAY_S})
     return judge_stages(history, run, measure_run(run, []), LIMITS)
 
 

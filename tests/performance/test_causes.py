@@ -18,7 +18,7 @@ from sbir_toolkit.performance import (
 )
 from sbir_toolkit.performance.scatter import differs
 
-from .runs import CREATED, chunk_event, keep, phase_event, run_record, stage
+from .runs import CREATED, DAY_S, chunk_event, keep, phase_event, run_record, stage
 
 
 @pytest.fixture
@@ -113,14 +113,28 @@ def test_waiting(history):
 
 
 @pytest.mark.parametrize(
-    ("cpu_s", "queued_s", "named"),
-    [(5.0, 4.0, "queueing"), (9.0, 0.0, "computing"), (5.0, 0.0, "waiting"), (6.0, 3.0, "queueing")],
+    ("cpu_s", "queued_s", "others_cpu_s", "named"),
+    [
+        (5.0, 4.0, 20.0, "queueing"),
+        (9.0, 0.0, 1.0, "computing"),
+        (9.0, 0.0, 20.0, "computing"),
+        (5.0, 0.0, 20.0, "waiting"),
+        (6.0, 3.0, 20.0, "queueing"),
+        (7.0, 2.0, 1.0, "computing"),
+        (5.0, 4.0, 1.0, "waiting"),
+    ],
 )
-def test_queueing_is_told_from_waiting(history, cpu_s, queued_s, named):
-    """Four seconds more are laid to the queue for a core as far as threads stood in it."""
+def test_queueing_is_told_from_waiting(history, cpu_s, queued_s, others_cpu_s, named):
+    """Four seconds more are laid to other work as far as threads queued for a core and it had grown.
+
+    Where it hadn't, queueing belongs to the CPU time that needs it; what no thread queued is waiting.
+    """
     rooms = {"before": "old", "after": "new"}
-    for run, took, cpu, queued in (("before", 5.0, 5.0, 0.0), ("after", 9.0, cpu_s, queued_s)):
-        own = stage(elapsed_s=5 + took, cpu_s=3 + cpu, queued_s=queued)
+    for run, took, cpu, queued, others in (
+        ("before", 5.0, 5.0, 0.0, 1.0),
+        ("after", 9.0, cpu_s, queued_s, others_cpu_s),
+    ):
+        own = stage(elapsed_s=5 + took, cpu_s=3 + cpu, queued_s=queued, others_cpu_s=others)
         code = {"commit": run, "digest": run, "rooms": {"matching": rooms[run]}}
         keep(
             history,
@@ -187,7 +201,7 @@ def test_a_confirmed_regression_is_explained_and_its_alert_names_the_cause(histo
         is_slow = number >= 8
         run = run_record(f"r{number}", {"match": stage(elapsed_s=13.0 if is_slow else 10.0, cpu_s=9.0)})
         params = {"compute": {"chunk_companies": 10 if is_slow else 1_000}}
-        run |= {"created": CREATED + number, "params": params, "calibration_s": 0.05}
+        run |= {"created": CREATED + number * DAY_S, "params": params, "calibration_s": 0.05}
         events = [phase_event("match", "score", 1, 8.0 if is_slow else 5.0)]
         keep(history, run, events)
     verdicts = judge_stages(history, run, measure_run(run, events), Performance())

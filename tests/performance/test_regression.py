@@ -6,7 +6,7 @@ from sbir_toolkit.errors import ParameterError
 from sbir_toolkit.params import Performance
 from sbir_toolkit.performance import History, accept_change, judge_stages, measure_run, trend_frame
 
-from .runs import CREATED, keep, phase_event, run_record, stage
+from .runs import CREATED, DAY_S, keep, phase_event, run_record, stage
 
 STEADY = [10.0, 10.1, 9.9, 10.2, 9.8, 10.0, 10.1, 9.9]
 SLOW = [13.0, 13.1, 12.9, 13.2, 12.8, 13.0]
@@ -19,7 +19,7 @@ def history(tmp_path):
 
 def a_run(number, elapsed_s=10.0, events=(), changes=None, **values):
     run = run_record(f"r{number:03}", {"match": stage(elapsed_s=elapsed_s, **(changes or {}))}, **values)
-    return {**run, "created": CREATED - 1_000 + number}
+    return {**run, "created": CREATED + (number - 1_000) * DAY_S}
 
 
 def fill(history, costs, **values):

@@ -43,7 +43,7 @@ def test_one_run_outside_is_a_suspect():
 
 
 def test_confirmed_and_dated():
-    """Once six more have been measured the change is confirmed, and it began with the first slow run."""
+    """Once six more runs are there the change is confirmed, and it began with the first slow run."""
     told = judge_series([*STEADY, *SLOW], Performance())
     assert (told.verdict, told.onset) == ("regression", len(STEADY))
     assert told.change_share == pytest.approx(0.3, abs=0.02)
@@ -65,6 +65,23 @@ def test_a_busy_machine_at_first_makes_no_improvement():
 def test_a_wild_run_is_cleared():
     """After a wild run three good ones drop the suspicion."""
     assert verdict([*STEADY, 20.0, *STEADY[:3]]) == "no change"
+
+
+@pytest.mark.parametrize(("apart_s", "told"), [(60.0, "suspect"), (86_400.0, "regression")])
+def test_measured_at_once_proves_less(apart_s, told):
+    """Seven slow ones in a row may be a burst when they took minutes; on seven days they are a change."""
+    values = [*STEADY, *SLOW]
+    at = [place * apart_s for place in range(len(values))]
+    assert judge_series(values, Performance(), at).verdict == told
+    longer, later = [*values, *SLOW, *SLOW], [place * apart_s for place in range(29)]
+    assert judge_series(longer, Performance(), later).verdict == "regression"
+
+
+def test_disturbed_runs_of_a_baseline_do_not_hide_a_change():
+    """Three of ten runs at first were held up; a lasting rise is found all the same."""
+    first = [10.0, 10.2, 16.0, 17.0, 9.8, 15.0, 10.1, 9.9, 10.0, 10.1]
+    assert verdict([*first, *[11.5, 11.4, 11.6, 11.5, 11.3] * 6]) == "regression"
+    assert verdict([*first, *[10.0, 9.9, 10.1, 10.2, 9.8] * 6]) == "no change"
 
 
 def test_the_baseline_is_frozen():

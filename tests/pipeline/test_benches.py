@@ -16,6 +16,7 @@ from sbir_toolkit.performance import History, Patience
 from sbir_toolkit.pipeline import workload as child_module
 from sbir_toolkit.pipeline.benches import run_bench
 from sbir_toolkit.pipeline.project import Project
+from sbir_toolkit.pipeline.repeats import Version, warm_up_both
 from sbir_toolkit.pipeline.workload import Workload, do_work
 
 from .toy import make_project
@@ -50,7 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project = make_project(tmp_path, {"match": {"writes": ["funding"]}})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SBIR_OUTPUTS", str(project.outputs))
-    monkeypatch.setattr("sbir_toolkit.pipeline.benches.calibrate", lambda: 0.03)
+    monkeypatch.setattr("sbir_toolkit.pipeline.repeats.calibrate", lambda: 0.03)
     return project
 
 
@@ -98,28 +99,43 @@ def test_what_cannot_be_measured_is_said(project: Project) -> None:
         run_bench(project, Params(), TINY, child=broken, say=lambda _line: None)
 
 
-def test_the_workload_goes_through_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """The input of a very small workload."""
+    asked = ["synth", tmp_path, "--awards", "60", "--recipients", "300"]
+    subprocess.run([sys.executable, "-m", "sbir_toolkit.cli", *asked], check=True, stdout=subprocess.DEVNULL)
+    return tmp_path / "awards.csv", tmp_path / "recipients.csv"
+
+
+def test_the_workload_goes_through_the_stages(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One repeat, for real: every stage worked and says what it took."""
     monkeypatch.setenv(STAGE_VARIABLE, "")
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "sbir_toolkit.cli",
-            "synth",
-            tmp_path,
-            "--awards",
-            "60",
-            "--recipients",
-            "300",
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    stages = do_work(tmp_path / "awards.csv", tmp_path / "recipients.csv", tmp_path)
+    stages = do_work(*files, tmp_path)
     names = ["load_awards", "load_recipients", "match_recipients", "accuracy", "quality_gates"]
     assert list(stages) == ["start", *names]
     assert stages["load_awards"]["rows_in"] == 60
     for facts in stages.values():
         assert 0 < facts["cpu_s"] == facts["user_s"] + facts["system_s"]
         assert facts["peak_bytes"] > 10_000_000
+
+
+def test_repeats_of_warm_processes(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Forked from a process that has imported already, they do the same work; both are warm or none."""
+    told = Path(__file__).parents[2], files, tmp_path, {"benchmark": "b", "role": "r", "name": "tiny"}
+    able, unable = Version(*told), Version(*told, pretend(1.0))
+    with able:
+        assert able.warm_up()
+        first, second = able.measure(), able.measure()
+        files[0].unlink()
+        with pytest.raises(StageError, match="exit code 1 in a fork"):
+            able.measure()
+        warm_up_both(able, unable)
+        with pytest.raises(StageError, match="a readable file"):
+            able.measure()
+    assert unable.measure().record["name"] == "tiny"
+    assert {first.record["name"], second.record["name"]} == {"tiny, in turns"}
+    assert list(first.record["stages"]) == list(second.record["stages"])
+    assert first.record["stages"]["start"]["cpu_s"] < 0.2
+    assert {"score", "read"} <= set(first.figures["phase"]) & set(second.figures["phase"])

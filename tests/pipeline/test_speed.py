@@ -14,7 +14,7 @@ from sbir_toolkit.pipeline.advising import Checked
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.storage import write_json, write_text
 
-from ..performance.runs import CREATED, run_record, stage
+from ..performance.runs import CREATED, DAY_S, run_record, stage
 from .toy import make_project
 
 COSTS = [10.0, 10.1, 9.9, 10.2, 9.8, 10.0, 10.1, 9.9, 13.0, 13.1, 12.9, 13.2, 12.8, 13.0, 13.1]
@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     history = History(project.history)
     for number, elapsed_s in enumerate(COSTS):
         run = run_record(f"r{number:03}", {"match": stage(elapsed_s=elapsed_s)})
-        run["created"] = CREATED + number
+        run["created"] = CREATED + number * DAY_S
         history.record_run(run, measure_run(run, []))
         write_json(project.runs / run["run_id"] / "run.json", run)
         write_text(project.runs / run["run_id"] / "params.yml", Params().to_yaml())
