@@ -61,8 +61,9 @@ _NORMALISE = "            part = normalise(batch)\n"
 _MEASURE = "        measures = measure_pairs(index, names, pairs)\n"
 _FOUND = "            found = _match_of_each(batch, company_matches)\n"
 _BY_WORDS = "    query, name, score = find_by_words(index, names, open_names, params)\n"
-_DECIDE = "        choice = choose(index, pairs, probability, companies.num_rows)\n"
-_WAIT = "_WAIT_S = 600.0\n"
+_CHOICE = "        choice = choose(index, weighed.pairs, judged.probability, companies.num_rows)\n"
+_DECIDE = f"{_CHOICE}    return Matched("
+_IMPORTS = "from sbir_toolkit.locks import LONGEST_WAIT_S, locked\n"
 _COMMENT = "from __future__ import annotations\n"
 
 KINDS: dict[str, Kind] = {
@@ -107,7 +108,7 @@ KINDS: dict[str, Kind] = {
         _patched(
             "matching/candidates.py",
             _BY_WORDS,
-            "    several = min(index.names, 3000)\n"
+            "    several = min(index.names, 8000)\n"
             "    query = np.repeat(open_names, several)\n"
             "    name = np.tile(np.arange(several), len(open_names))\n"
             "    score = np.full(len(query), 0.5)\n",
@@ -122,10 +123,10 @@ KINDS: dict[str, Kind] = {
             _NORMALISE,
             _NORMALISE
             + '            if "award_id" not in part.table.column_names:\n'
-            + "                for _ in range(12):\n"
+            + "                for _ in range(40):\n"
             + "                    chunks = [one for column in part.table.columns for one in column.chunks]\n"
             + "                    buffers = [one for chunk in chunks for one in chunk.buffers() if one]\n"
-            + "                    kept = [one.to_pybytes() for one in buffers for _ in range(10)]\n"
+            + "                    kept = [one.to_pybytes() for one in buffers for _ in range(15)]\n"
             + "                    del kept\n",
         ),
     ),
@@ -136,20 +137,21 @@ KINDS: dict[str, Kind] = {
         _patched(
             "matching/match.py",
             _DECIDE,
-            _DECIDE
+            _CHOICE
             + "        import os, tempfile\n"
             + "        with tempfile.NamedTemporaryFile('w') as log:\n"
             + "            for row in range(companies.num_rows):\n"
             + "                for line in range(4):\n"
             + "                    print('company', row, line, 'x' * 4000, file=log, flush=True)\n"
-            + "                    os.fsync(log.fileno())\n",
+            + "                    os.fsync(log.fileno())\n"
+            + "    return Matched(",
         ),
     ),
     "slow_start": Kind(
         (MATCH,),
         ("start-up",),
         "code of enrichment",
-        _patched("enrichment/enrich.py", _WAIT, f"{_WAIT}sum(range(60_000_000))\n"),
+        _patched("enrichment/enrich.py", _IMPORTS, f"{_IMPORTS}sum(range(60_000_000))\n"),
     ),
     "smaller_chunks": Kind(
         (MATCH,),
@@ -190,8 +192,8 @@ KINDS: dict[str, Kind] = {
     ),
     "busy_machine": Kind(
         (*("load_awards", "load_recipients", MATCH),),
-        ("machine",),
-        "machine itself",
+        ("queueing", "machine"),
+        "the machine",
         Conditions(burners=2 * usable_cores()),
     ),
     "index_not_reused": Kind(

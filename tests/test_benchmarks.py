@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.cause_kinds import KINDS
 from benchmarks.judge import expected_calibration_error, judge, read_links, read_truth
 from benchmarks.peers import PEERS, peer_command
 from benchmarks.read_one import FORMS, TOOLS, read
@@ -302,3 +303,17 @@ def test_pairs_without_a_label_are_refused(folder: Path, tmp_path: Path) -> None
     pd.DataFrame(columns=[name for name in PAIR_COLUMNS if name != "same"]).to_csv(pairs, index=False)
     with pytest.raises(InputError, match="same"):
         read_cases(folder / "awards.csv", folder / "recipients.csv", pairs)
+
+
+def test_injected_causes_have_their_place() -> None:
+    """The pieces of code that the benchmark of causes changes are in the code, once each."""
+    patches = {
+        patch for kind in KINDS.values() for side in (kind.before, kind.after) for patch in side.patches
+    }
+    assert len(patches) > 8
+    lost = [
+        patch
+        for patch in patches
+        if (ROOT / "sbir_toolkit" / patch.file).read_text(encoding="utf-8").count(patch.old) != 1
+    ]
+    assert not lost

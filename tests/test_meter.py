@@ -143,6 +143,21 @@ def test_phase_tells_queueing_from_waiting(events: Path) -> None:
     assert sleep["queued_s"] < 0.1
 
 
+def test_sampler_tells_what_others_used() -> None:
+    """Work that isn't the tree's counts as others', while the tree itself does nothing."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as idle:
+        sampler = meter.TreeSampler(idle.pid, 1.0)
+        sampler.sample()
+        until = time.process_time() + 0.5
+        while time.process_time() < until:
+            pass
+        usage = sampler.sample()
+        idle.communicate(b"\n")
+    assert usage.others_cpu_s is not None
+    assert usage.others_cpu_s > 0.45
+    assert usage.cpu_s < 0.5
+
+
 def test_queueing_is_not_known_everywhere(events: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system doesn't tell it, it isn't made up."""
     monkeypatch.setattr(proc, "KNOWS_QUEUES", False)

@@ -11,6 +11,8 @@ import os
 import resource
 from pathlib import Path
 
+import psutil
+
 KNOWS_CHILDREN = Path("/proc/thread-self/children").exists()
 KNOWS_QUEUES = Path("/proc/thread-self/schedstat").exists()
 _PAGE = resource.getpagesize()
@@ -21,6 +23,14 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def busy_cpu_s() -> float:
+    """Give the CPU time that all processes of the machine have used since it started, on all its cores."""
+    times = psutil.cpu_times()
+    # A virtual machine's guests count as its user; what the host took from it was used by others.
+    names = ("user", "nice", "system", "irq", "softirq", "steal")
+    return float(sum(getattr(times, name, 0.0) for name in names))
 
 
 def own_bytes(pid: int) -> int:

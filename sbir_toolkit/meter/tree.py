@@ -12,6 +12,7 @@ import psutil
 from sbir_toolkit.meter.proc import (
     KNOWS_CHILDREN,
     KNOWS_QUEUES,
+    busy_cpu_s,
     own_bytes,
     queued_by_thread,
     with_descendants,
@@ -24,7 +25,10 @@ _WALK_SHARE = 0.004
 
 @dataclass(frozen=True)
 class TreeUsage:
-    """What a process tree used up to one moment; `queued_s` is None where the system doesn't tell."""
+    """What a process tree used up to one moment, and what all others have used since it is watched.
+
+    `queued_s` is None where the system doesn't tell.
+    """
 
     memory_bytes: int
     cpu_s: float
@@ -32,6 +36,7 @@ class TreeUsage:
     read_bytes: int
     written_bytes: int
     queued_s: float | None = None
+    others_cpu_s: float | None = None
 
 
 class TreeSampler:
@@ -65,6 +70,7 @@ class TreeSampler:
         self._cpu: dict[tuple[int, float], float] = {}
         self._io: dict[tuple[int, float], tuple[int, int]] = {}
         self._queued: dict[tuple[int, float], dict[int, float]] = {}
+        self._busy: tuple[float, float] | None = None
         self._walked: dict[int, tuple[int, int]] = {}
         self._next_walk = 0.0
         self._stop = threading.Event()
@@ -97,17 +103,25 @@ class TreeSampler:
                     processes.append(process)
         if time.monotonic() >= self._next_walk:
             self._walk(processes)
-        moved = list(self._io.values())
+        moved, cpu_s = list(self._io.values()), sum(self._cpu.values())
+        # Of the tree that is gone by now, the last look stands; so does it of all others.
+        others_cpu_s = self._used_by_others(cpu_s) if processes else self.last_.others_cpu_s
         self.last_ = TreeUsage(
             self._held({process.pid for process in processes}),
-            sum(self._cpu.values()),
+            cpu_s,
             len(processes),
             sum(io[0] for io in moved),
             sum(io[1] for io in moved),
             sum(sum(threads.values()) for threads in self._queued.values()) if KNOWS_QUEUES else None,
+            others_cpu_s,
         )
         self.peak_bytes_ = max(self.peak_bytes_, self.last_.memory_bytes)
         return self.last_
+
+    def _used_by_others(self, cpu_s: float) -> float:
+        busy_s = busy_cpu_s()
+        self._busy = self._busy or (busy_s, cpu_s)
+        return max(0.0, busy_s - self._busy[0] - (cpu_s - self._busy[1]))
 
     def _descendants(self) -> list[psutil.Process]:
         if not KNOWS_CHILDREN:

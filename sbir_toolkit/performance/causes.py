@@ -12,7 +12,8 @@ part             what it is
 ``mix``          more rows in this phase for each row of the stage: more candidates, fewer identifiers
 ``machine``      what a fixed calibration task took longer, when it did so beyond its own scatter; only of CPU
                  time, where queueing is known
-``queueing``     time in which threads were ready to run and had no core: others had it
+``queueing``     time in which threads were ready to run and had no core, as far as other work on the machine
+                 grew that can have had it
 ``computing``    more CPU time for the same rows
 ``memory``       of that, what the system spent on it while page faults rose
 ``disk``         time without CPU, and system time, while more bytes were moved
@@ -50,6 +51,7 @@ from sbir_toolkit.performance.differences import (
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.parts import (
     COUNTED,
+    Machine,
     Part,
     has_counters_moved,
     look_at_workers,
@@ -166,7 +168,8 @@ def explain_change(
     is_known = before.can_scatter(after, stage, "all")
     if abs(total) < _LEAST_SHARE * before_s or (is_known and not _is_change(before, after, stage)):
         return Explanation(stage, before_s, after_s, said, _table([], total))
-    speed, is_calibrated = _machine(before, after)
+    speed, is_calibrated = _speed(before, after)
+    machine = Machine(speed, (before.load[stage], after.load[stage]))
     grown = ratio(old["all"]["rows"], new["all"]["rows"])
     sharing = before.sharing.get(stage), after.sharing.get(stage)
     parts: list[Part] = []
@@ -176,7 +179,7 @@ def explain_change(
                 before.is_beyond_scatter(after, stage, phase, figure, _PHASE_LEVEL)
                 for figure in ("elapsed_s", "cpu_s")
             )
-            split = split_change(phase, old.get(phase), new.get(phase), speed, grown)
+            split = split_change(phase, old.get(phase), new.get(phase), machine, grown)
             parts += [Part(*part, is_sure=is_sure or part[0] in COUNTED) for part in split]
     parts = look_at_workers(parts, *sharing)
     rows = [_lay_to(part, found, is_calibrated=is_calibrated) for part in parts]
@@ -264,7 +267,7 @@ def _is_change(before: Side, after: Side, stage: str) -> bool:
     return is_same_way and before.is_beyond_scatter(after, stage, "all", "cpu_s", level)
 
 
-def _machine(before: Side, after: Side) -> tuple[float, bool]:
+def _speed(before: Side, after: Side) -> tuple[float, bool]:
     """Give how much longer the calibration task took, and whether it was measured on both sides."""
     sides = before.calibrations, after.calibrations
     if not all(sides):

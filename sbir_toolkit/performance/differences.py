@@ -123,6 +123,8 @@ class Side:
         What the calibration task took in the runs where it was measured.
     sharing : dict
         How each stage's chunks were shared out, in the newest run.
+    load : dict
+        How many cores other work kept busy during each stage; NaN where that isn't known.
     """
 
     label: str
@@ -132,6 +134,7 @@ class Side:
     scatter: dict[str, dict[tuple[str, str], Scatter]]
     calibrations: tuple[float, ...]
     sharing: dict[str, Sharing] = field(default_factory=dict)
+    load: dict[str, float] = field(default_factory=dict)
 
     @property
     def calibration_s(self) -> float:
@@ -217,6 +220,13 @@ def take_side(
         runs={(str(key[0]), str(key[1])): part for key, part in grouped},
         scatter={figure: known_scatter(alike, runs, figure) for figure in ("elapsed_s", "cpu_s")},
         calibrations=tuple(own["calibration_s"].dropna()),
+        load={
+            str(stage): float(share)
+            for stage, share in (worked["others_cpu_s"] / worked["elapsed_s"])
+            .groupby(worked["stage"])
+            .median()
+            .items()
+        },
         sharing={stage: found for stage, found in shared.items() if found is not None},
     )
 

@@ -24,6 +24,18 @@ COUNTED = ("work", "mix", "disk", "memory", "phase", "skew")
 
 
 @dataclass(frozen=True)
+class Machine:
+    """How the machine changed from one side to the other.
+
+    `speed` is how many times as long a fixed task takes; `load` how many cores other work kept busy on each
+    side, NaN where that isn't known.
+    """
+
+    speed: float = 1.0
+    load: tuple[float, float] = (math.nan, math.nan)
+
+
+@dataclass(frozen=True)
 class Part:
     """A part of a phase's change."""
 
@@ -59,7 +71,7 @@ def split_change(
     phase: str,
     old: Mapping[str, float] | None,
     new: Mapping[str, float] | None,
-    speed: float,
+    machine: Machine,
     grown: float,
 ) -> list[tuple[str, str, float, str]]:
     """Split a phase's change; each part with its name, the phase, seconds, evidence."""
@@ -82,7 +94,7 @@ def split_change(
     left_s = after_s - before_s
     taken: list[float] = []
     # Where it is known how long threads queued for a core, the calibration has a say in CPU time only.
-    slower = 1.0 if _is_queueing_known(old, new) else speed
+    slower = 1.0 if _is_queueing_known(old, new, machine) else machine.speed
     for share_s in (
         before_s * (by_work - 1),
         before_s * by_work * (by_mix - 1),
@@ -95,16 +107,27 @@ def split_change(
     parts = [
         ("work", phase, taken[0], counts),
         ("mix", phase, taken[1], counts),
-        ("machine", phase, taken[2], _told_speed(speed)),
+        ("machine", phase, taken[2], _told_speed(machine.speed)),
     ]
     # CPU time is expected to have grown as far as time is explained: fewer rows explain no growth.
     expected = 1 + sum(taken) / before_s if before_s > 0 else 1.0
-    parts += _split_cost(phase, old, new, left_s, expected=expected, speed=speed)
+    parts += _split_cost(phase, old, new, left_s, expected=expected, machine=machine)
     return [part for part in parts if part[2]]
 
 
-def _is_queueing_known(old: Mapping[str, float], new: Mapping[str, float]) -> bool:
-    return math.isfinite(old["queued_s"]) and math.isfinite(new["queued_s"])
+def _is_queueing_known(old: Mapping[str, float], new: Mapping[str, float], machine: Machine) -> bool:
+    return all(map(math.isfinite, (old["queued_s"], new["queued_s"], *machine.load)))
+
+
+def _more_by_others(
+    old: Mapping[str, float], new: Mapping[str, float], sign: float, machine: Machine
+) -> float:
+    """Give the CPU time that other work used more, or less, than it would have at its rate on the other side.
+
+    While a thread queues, others have its core: they can't have kept it waiting for longer than they ran.
+    """
+    before, now = machine.load
+    return max(0.0, sign * (now - before)) * (new if sign > 0 else old)["elapsed_s"]
 
 
 def _told_speed(speed: float) -> str:
@@ -118,12 +141,13 @@ def _split_cost(
     cost_s: float,
     *,
     expected: float,
-    speed: float,
+    machine: Machine,
 ) -> list[tuple[str, str, float, str]]:
     """Split what isn't more work: CPU time, time queued for a core, and time with neither.
 
-    A thread that is ready to run and has no core is kept waiting by others: that is no fault of the program.
-    A thread that sleeps waits for a disk, for another thread, or has nothing to do.
+    A thread that is ready to run and has no core is kept waiting: by other work, as far as that grew. On a
+    machine as busy as it was, more queueing is what more CPU time costs there. A thread that sleeps waits for
+    a disk, for another thread, or has nothing to do.
     """
 
     def grew(name: str) -> float:
@@ -131,6 +155,8 @@ def _split_cost(
         return difference if math.isfinite(difference) else 0.0
 
     cores = [row["cpu_s"] / row["elapsed_s"] if row["elapsed_s"] > 0 else 0.0 for row in (old, new)]
+    # Where several cores are at it, a second of CPU time is less than one of the clock.
+    side_by_side = max(1.0, cores[0])
     sign = math.copysign(1, cost_s)
     told = (
         f"{old['elapsed_s']:,.3g} s before, {new['elapsed_s']:,.3g} s now; "
@@ -138,24 +164,30 @@ def _split_cost(
     )
     computing_s = cost_s
     if all(map(math.isfinite, cores)):
-        # Where several cores are at it, a second of CPU time is less than one of the clock.
-        computing_s = sign * min(abs(cost_s), max(0.0, sign * grew("cpu_s")) / max(1.0, cores[0]))
+        computing_s = sign * min(abs(cost_s), max(0.0, sign * grew("cpu_s")) / side_by_side)
     idle_s = cost_s - computing_s
-    machine: list[tuple[str, str, float, str]] = []
-    if _is_queueing_known(old, new):
-        queued_s = sign * min(abs(idle_s), max(0.0, sign * grew("queued_s")) / max(1.0, cores[0]))
-        told_queue = f"queued for a core {old['queued_s']:,.3g} s before, {new['queued_s']:,.3g} s now"
-        idle_s -= queued_s
-        slower_s = old["cpu_s"] * expected * (speed - 1) / max(1.0, cores[0])
+    of_machine: list[tuple[str, str, float, str]] = []
+    if _is_queueing_known(old, new, machine):
+        slower_s = old["cpu_s"] * expected * (machine.speed - 1) / side_by_side
         slower_s = sign * min(abs(computing_s), max(0.0, sign * slower_s))
-        computing_s -= slower_s
-        machine = [
-            ("queueing", phase, queued_s, f"{told}; {told_queue}"),
-            ("machine", phase, slower_s, _told_speed(speed)),
+        more_queued_s = max(0.0, sign * grew("queued_s"))
+        by_others_s = min(more_queued_s, _more_by_others(old, new, sign, machine))
+        rate = max((row["queued_s"] / row["cpu_s"] for row in (old, new) if row["cpu_s"] > 0), default=0.0)
+        by_itself_s = min(more_queued_s - by_others_s, rate * max(0.0, sign * grew("cpu_s")))
+        queued_s = sign * min(abs(idle_s), by_others_s / side_by_side)
+        crowded_s = sign * min(abs(idle_s - queued_s), by_itself_s / side_by_side)
+        idle_s -= queued_s + crowded_s
+        computing_s += crowded_s - slower_s
+        before, now = machine.load
+        told_queue = f"queued for a core {old['queued_s']:,.3g} s before, {new['queued_s']:,.3g} s now"
+        told_load = f"other work kept {before:.2g} cores busy before, {now:.2g} now"
+        of_machine = [
+            ("queueing", phase, queued_s, f"{told}; {told_queue}; {told_load}"),
+            ("machine", phase, slower_s, _told_speed(machine.speed)),
         ]
     if phase == START_UP:
-        return [*machine, ("start-up", phase, computing_s, told), ("waiting", phase, idle_s, told)]
-    system_s = sign * min(abs(computing_s), max(0.0, sign * grew("system_s")) / max(1.0, cores[0]))
+        return [*of_machine, ("start-up", phase, computing_s, told), ("waiting", phase, idle_s, told)]
+    system_s = sign * min(abs(computing_s), max(0.0, sign * grew("system_s")) / side_by_side)
     moved = [row["read_bytes"] + row["written_bytes"] for row in (old, new)]
     is_disk = moved[1] > _MORE * moved[0] and moved[1] - moved[0] > _LEAST_BYTES
     is_memory = (
@@ -165,7 +197,7 @@ def _split_cost(
     if is_disk:
         told_disk = f"{moved[0] / 1e6:,.1f} MB moved before, {moved[1] / 1e6:,.1f} MB now"
         parts = [("disk", phase, idle_s + system_s, f"{told}; {told_disk}")]
-        return [*machine, *parts, ("computing", phase, computing_s - system_s, told)]
+        return [*of_machine, *parts, ("computing", phase, computing_s - system_s, told)]
     name = "parallelism" if cores[0] > _PARALLEL and cores[1] < cores[0] else "waiting"
     told_cores = f"{told}; {cores[0]:.2g} cores busy, now {cores[1]:.2g}" if name == "parallelism" else told
     parts = [(name, phase, idle_s, told_cores)]
@@ -173,7 +205,7 @@ def _split_cost(
         faults = f"page faults {old['minor_faults']:,.0f}, now {new['minor_faults']:,.0f}"
         parts.append(("memory", phase, system_s, f"{told}; {faults}"))
         computing_s -= system_s
-    return [*machine, *parts, ("computing", phase, computing_s, told)]
+    return [*of_machine, *parts, ("computing", phase, computing_s, told)]
 
 
 def look_at_workers(parts: list[Part], before: Sharing | None, after: Sharing | None) -> list[Part]:

@@ -11,6 +11,9 @@ import pandas as pd
 
 from sbir_toolkit.performance.figures import START_UP
 
+# What the phases that build the recipient index are called by.
+_INDEX = "index"
+
 
 @dataclass(frozen=True)
 class Saving:
@@ -145,10 +148,11 @@ def _rebuilt_index(
     """Find a recipient index that was built again although it was known.
 
     It was known when an earlier run finished the same stage with the same recipients (digest), parameters,
-    code and machine. Saved: the time of the phase `index`, as far as the stage ran alone.
+    code and machine. Saved: the time of the phases that build it, as far as the stage ran alone.
     """
     code, recipients = (run.get("code") or {}).get("digest"), _recipients_digest(run.get("stages", {}))
-    built = figures[(figures["phase"] == "index") & figures["stage"].isin(list(times.spans))]
+    is_built = figures["phase"].str.startswith(_INDEX) & figures["stage"].isin(list(times.spans))
+    built = figures[is_built].groupby("stage")["own_s"].sum()
     if built.empty or code is None or recipients is None:
         return []
     same = history[
@@ -161,12 +165,12 @@ def _rebuilt_index(
     outputs = same["outputs"].map(json.loads).map(lambda made: made.get("recipients", {}).get("digest"))
     with_these = same.loc[outputs == recipients, "run_id"]
     savings = []
-    for stage, elapsed_s in zip(built["stage"], built["elapsed_s"], strict=True):
+    for stage, took_s in built.items():
         is_known = (same["stage"] == stage) & (same["status"] == "done") & same["run_id"].isin(with_these)
         if is_known.any():
             evidence = f"run {same.loc[is_known, 'run_id'].iloc[-1]} had built it from the same recipients"
             change = "Keep the recipient index: don't delete the store, run without --fresh"
-            saved_s = min(float(elapsed_s), times.alone_s(stage))
+            saved_s = min(float(took_s), times.alone_s(str(stage)))
             savings.append(Saving(change, f"{stage}, index", saved_s, evidence, "high"))
     return savings
 

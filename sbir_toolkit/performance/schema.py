@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 METADATA = sa.MetaData()
 
 
@@ -61,6 +61,7 @@ STAGES = sa.Table(
     *_text("reused_from", "reason", "outputs"),
     *_number("user_s", "system_s", "queued_s"),
     *_whole("minor_faults", "major_faults"),
+    *_number("others_cpu_s"),
 )
 PHASES = sa.Table(
     "phases",
@@ -109,6 +110,7 @@ ADDED: dict[int, dict[sa.Table, tuple[str, ...]]] = {
     3: {PHASES: ("inside",)},
     4: {RUNS: ("benchmark",)},
     5: {STAGES: ("queued_s",), PHASES: ("queued_s", "own_s")},
+    6: {STAGES: ("others_cpu_s",)},
 }
 
 

@@ -46,7 +46,8 @@ class Outcome:
         Its message, or how the process ended.
     figures
         started, ended (seconds since the epoch), elapsed_s, cpu_s, peak_bytes, read_bytes, written_bytes,
-        user_s, system_s, queued_s, minor_faults, major_faults (of all processes that were waited for).
+        user_s, system_s, queued_s, minor_faults, major_faults (of all processes that were waited for);
+        others_cpu_s: what all else on the machine used meanwhile.
     """
 
     status: str
@@ -118,6 +119,7 @@ def _figures(started: float, last: TreeUsage, ended: Ending, peak_bytes: int) ->
         "user_s": ended.user_s,
         "system_s": ended.system_s,
         "queued_s": last.queued_s,
+        "others_cpu_s": last.others_cpu_s,
         "minor_faults": ended.minor_faults,
         "major_faults": ended.major_faults,
     }

@@ -175,7 +175,7 @@ def measure_work(job: Job, events: Path, *, env: Mapping[str, str] | None = None
     -------
     dict
         As a run's record has it for a stage: status, started, ended, elapsed_s, cpu_s, user_s, system_s,
-        queued_s, minor_faults, major_faults, peak_bytes, read_bytes, written_bytes, rows_in.
+        queued_s, others_cpu_s, minor_faults, major_faults, peak_bytes, read_bytes, written_bytes, rows_in.
 
     Raises
     ------
@@ -220,6 +220,7 @@ def measure_work(job: Job, events: Path, *, env: Mapping[str, str] | None = None
         "user_s": usage.ru_utime,
         "system_s": usage.ru_stime,
         "queued_s": last.queued_s,
+        "others_cpu_s": last.others_cpu_s,
         "minor_faults": usage.ru_minflt,
         "major_faults": usage.ru_majflt,
         "peak_bytes": sampler.peak_bytes_,

@@ -201,7 +201,8 @@ def test_index_built_again(tmp_path, change, is_found):
     load = {"status": "reused", "outputs": recipients}
     earlier = {**run_record("earlier", {"load": load, "match": stage()}), "created": CREATED - 100}
     now = run_record(stages={"load": load, "match": stage(0, 100)}) | change
-    advice = advise(now, [phase_event("match", "index", 3, 12)], record(tmp_path, earlier))
+    built = [phase_event("match", "index_read", 3, 7), phase_event("match", "index_words", 10, 5)]
+    advice = advise(now, built, record(tmp_path, earlier))
     found = saving(advice, INDEX)
     assert (found is not None) == is_found
     if is_found:

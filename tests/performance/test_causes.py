@@ -113,14 +113,28 @@ def test_waiting(history):
 
 
 @pytest.mark.parametrize(
-    ("cpu_s", "queued_s", "named"),
-    [(5.0, 4.0, "queueing"), (9.0, 0.0, "computing"), (5.0, 0.0, "waiting"), (6.0, 3.0, "queueing")],
+    ("cpu_s", "queued_s", "others_cpu_s", "named"),
+    [
+        (5.0, 4.0, 20.0, "queueing"),
+        (9.0, 0.0, 1.0, "computing"),
+        (9.0, 0.0, 20.0, "computing"),
+        (5.0, 0.0, 20.0, "waiting"),
+        (6.0, 3.0, 20.0, "queueing"),
+        (7.0, 2.0, 1.0, "computing"),
+        (5.0, 4.0, 1.0, "waiting"),
+    ],
 )
-def test_queueing_is_told_from_waiting(history, cpu_s, queued_s, named):
-    """Four seconds more are laid to the queue for a core as far as threads stood in it."""
+def test_queueing_is_told_from_waiting(history, cpu_s, queued_s, others_cpu_s, named):
+    """Four seconds more are laid to other work as far as threads queued for a core and it had grown.
+
+    Where it hadn't, queueing belongs to the CPU time that needs it; what no thread queued is waiting.
+    """
     rooms = {"before": "old", "after": "new"}
-    for run, took, cpu, queued in (("before", 5.0, 5.0, 0.0), ("after", 9.0, cpu_s, queued_s)):
-        own = stage(elapsed_s=5 + took, cpu_s=3 + cpu, queued_s=queued)
+    for run, took, cpu, queued, others in (
+        ("before", 5.0, 5.0, 0.0, 1.0),
+        ("after", 9.0, cpu_s, queued_s, others_cpu_s),
+    ):
+        own = stage(elapsed_s=5 + took, cpu_s=3 + cpu, queued_s=queued, others_cpu_s=others)
         code = {"commit": run, "digest": run, "rooms": {"matching": rooms[run]}}
         keep(
             history,
