@@ -3,14 +3,15 @@
 Companies are looked for as in `real_pairs`; the weights are those of one conditional logistic regression: of
 each company's candidates and "none of them", the right one is to be the most probable (see
 `sbir_toolkit/matching/model.py`). Only the half `tune` is fitted; the other one is the judge. Award files
-have few renames and near renames, so these count for less (`--renames`).
+have few renames and near renames, so these count for less (`--renames`); and so do companies beside a
+look-alike (`--look-alikes`), who were picked because a name of another firm is nearly theirs.
 
 Labelled pairs can't tell everything. Who collects pairs of different firms takes them from different states
 or leaves their places out, so places and legal forms look stronger or weaker there than they are, and how
-often a company is in a register at all they can't know; and too few
-pairs have numbers, initials, words in another order, names cut off or alternate names. The weights of `HELD`
-stay as they are shipped. The others are pulled towards their shipped values, as strongly as `--pull` says in
-squared standard units.
+often a company is in a register at all they can't know; too few pairs are different firms in one city; and
+too few have numbers, initials, names cut off or alternate names. The weights of `HELD` stay as they are
+shipped. The others are pulled towards their shipped values, as strongly as `--pull` says in squared standard
+units.
 
 `weights.json` goes to the results' folder. It is worth shipping when the log loss on the half held out is
 clearly less than that of the shipped weights, the figures of `real_pairs` and the hand-written cases of
@@ -44,7 +45,7 @@ HELD = tuple(
     term
     for term in TERMS
     if term.startswith(("place_", "form_", "number_"))
-    or term in ("acronym", "is_alias", "namesakes", "same_name", "same_words", "truncated")
+    or term in ("like_name_nearby", "acronym", "is_alias", "namesakes", "same_name", "truncated")
 )
 """The terms that labelled pairs can't judge: theory, counts in award files or a person's choice hold them."""
 
@@ -93,7 +94,9 @@ class Choices:
         return gradient, spread - mean.T @ (mean * self.weight[:, None])
 
 
-def read_choices(cases: Cases, index: RecipientIndex, params: Matching, renames: float) -> dict[str, Choices]:
+def read_choices(
+    cases: Cases, index: RecipientIndex, params: Matching, *, renames: float, look_alikes: float
+) -> dict[str, Choices]:
     """Look for the companies of both halves and lay out the evidence for each candidate."""
     companies = cases.companies
     parts, low = [], 0
@@ -104,8 +107,8 @@ def read_choices(cases: Cases, index: RecipientIndex, params: Matching, renames:
         rows = companies.iloc[company].set_axis(found.index)
         parts.append((company, block.terms, cases.is_right(rows, found).to_numpy(bool)))
     company, terms, is_right = (np.concatenate(part) for part in zip(*parts, strict=True))
-    is_rare = companies["group"].isin(("variant", "rename")).to_numpy()
-    weight = np.where(is_rare, renames, 1.0)
+    weight = np.where(companies["look_alike"].notna(), look_alikes, 1.0)
+    weight[companies["group"].isin(("variant", "rename"))] = renames
     choices = {}
     for half in HALVES:
         at = np.flatnonzero((companies["half"] == half).to_numpy()[company])
@@ -161,10 +164,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--renames", type=float, default=0.1, help="what a renamed company counts; default: %(default)s"
     )
+    parser.add_argument(
+        "--look-alikes",
+        type=float,
+        default=0.5,
+        help="what a company beside a look-alike counts; default: %(default)s",
+    )
     options = parser.parse_args(arguments)
     machine, params = describe_machine(), Matching()
     cases = read_cases(options.awards, options.recipients, options.pairs)
-    choices = read_choices(cases, make_index(cases, options.folder / "real", params), params, options.renames)
+    index = make_index(cases, options.folder / "real", params)
+    choices = read_choices(cases, index, params, renames=options.renames, look_alikes=options.look_alikes)
     shipped = load_weights()
     fitted, error = fit(choices["tune"], shipped, options.pull)
     rounded = dict(zip(TERMS, np.round(fitted, 3).tolist(), strict=True))

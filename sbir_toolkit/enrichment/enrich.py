@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,13 +50,17 @@ LINKED = ("award_id", *FIELDS, *NUMBERED, *FACTS)
 
 @dataclass(frozen=True)
 class Enriched:
-    """What matching did, and where the tables are."""
+    """What matching did, and where the tables are.
+
+    `parts` are the committed chunks that `company_matches` was put together from: each one's name, how many
+    companies were taken from it, and the digest of the whole of it.
+    """
 
     tables: MatchTables
     awards: int
     companies: int
     companies_rejected: int
-    chunks: int
+    parts: tuple[dict[str, Any], ...]
     chunks_reused: int
     companies_reused: int
     decisions: dict[str, int]
@@ -70,6 +75,11 @@ class Enriched:
             f"{self.companies_reused:,} companies known from before; {self.plan}"
             f"{self._rejects()}{self._people()}"
         )
+
+    @property
+    def chunks(self) -> int:
+        """How many committed chunks the result comes from."""
+        return len(self.parts)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -235,7 +245,10 @@ def link_awards(
         awards=rows,
         companies=companies,
         companies_rejected=len(rejected),
-        chunks=len(pieces),
+        parts=tuple(
+            {"part": piece.part.stem, "companies": len(piece.places), "digest": piece.digest}
+            for piece in pieces
+        ),
         chunks_reused=len(plan.known),
         companies_reused=plan.companies_known,
         decisions=decisions,

@@ -117,6 +117,7 @@ def execute_chunks(
     found = [
         Piece(
             journal.part(chunk.key),
+            committed[chunk.key].digest,
             np.arange(chunk.rows),
             plan.new[chunk.start : chunk.stop],
             committed[chunk.key].rejected,

@@ -37,6 +37,8 @@ class Piece:
     Parameters
     ----------
     part : pathlib.Path
+    digest : str
+        Of the whole part, as it was committed.
     rows : int64 array of shape (n,)
         Rows of the part.
     places : int64 array of shape (n,)
@@ -46,6 +48,7 @@ class Piece:
     """
 
     part: Path
+    digest: str
     rows: Ints
     places: Ints
     rejected: dict[str, str]
@@ -98,7 +101,7 @@ def find_known(journal: Journal, keys: pa.Array, plan: str) -> list[Piece]:
             is_open[place[rows]] = False
             without = held["company_id"].take(pa.array(rows[is_rejected[rows]])).to_pylist()
             rejected = {company_id: commit.rejected[company_id] for company_id in without}
-            pieces.append(Piece(part, rows, place[rows].astype(np.int64), rejected))
+            pieces.append(Piece(part, commit.digest, rows, place[rows].astype(np.int64), rejected))
     return pieces
 
 

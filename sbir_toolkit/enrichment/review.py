@@ -50,7 +50,7 @@ _STRENGTHS = ((6.0, "strong"), (2.0, "clear"), (0.5, "slight"))
 def list_questions(
     awards: Path, tables: MatchTables, index: RecipientIndex, *, batch_rows: int
 ) -> pd.DataFrame:
-    """List what a person should decide, the largest sums first.
+    """List what a person should decide, first what most dollars are expected of: a firm's times probability.
 
     Parameters
     ----------
@@ -98,7 +98,10 @@ def list_questions(
     )
     for name, values in _shown(questions["recipient_id"], index).items():
         questions[name] = values
-    ordered = questions.sort_values(["awards_usd", "company_id"], ascending=[False, True], ignore_index=True)
+    questions["expected_usd"] = questions["awards_usd"] * questions["match_probability"]
+    ordered = questions.sort_values(
+        ["expected_usd", "awards_usd", "company_id"], ascending=[False, False, True], ignore_index=True
+    )
     listed: pd.DataFrame = ordered[REVIEW_CANDIDATES.names]
     return listed
 

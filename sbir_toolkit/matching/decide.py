@@ -77,8 +77,8 @@ def choose(index: RecipientIndex, pairs: Candidates, probability: Floats, compan
 def same_firm(index: RecipientIndex, one: Ints, other: Ints) -> Flags:
     """Tell whether two recipients are one firm, row by row.
 
-    They are when they are one row, share a parent or an identifier, or bear the same name and nothing but the
-    completeness of their records sets them apart.
+    They are when they are one row, share a parent or an identifier, or bear a name of the same plain words
+    and nothing but the completeness of their records sets them apart.
 
     Parameters
     ----------
@@ -98,19 +98,22 @@ def same_firm(index: RecipientIndex, one: Ints, other: Ints) -> Flags:
     level = place_level(index.places.take(one), index.places.take(other))
     both_have_id = ((uei[one] != 0) | (duns[one] != 0)) & ((uei[other] != 0) | (duns[other] != 0))
     one_record = (level >= _CITY) | ((level == _UNKNOWN) & ~both_have_id)
-    result[known] = (
-        (one == other) | same_uei | same_duns | same_parent | (_share_name(index, one, other) & one_record)
-    )
+    is_same = (one == other) | same_uei | same_duns | same_parent
+    open_ = np.flatnonzero(~is_same & one_record)
+    is_same[open_] = _share_name(index, one[open_], other[open_])
+    result[known] = is_same
     return result
 
 
 def _share_name(index: RecipientIndex, one: Ints, other: Ints) -> Flags:
+    """Tell whether a name of one recipient has the same plain words as one of the other's."""
     at, entry = index.entries_of(one)
     there, other_entry = index.entries_of(other)
-    ours = (at.astype(np.uint64) << np.uint64(32)) | index["entry_name"][entry]
-    theirs = (there.astype(np.uint64) << np.uint64(32)) | index["entry_name"][other_entry]
+    names = index["entry_name"][np.concatenate([entry, other_entry])].astype(np.int64)
+    _, bag = np.unique(index.bags(names), return_inverse=True)
+    pair = np.concatenate([at, there]) * len(names) + bag
     shared = np.zeros(len(one), bool)
-    shared[at[np.isin(ours, theirs)]] = True
+    shared[at[np.isin(pair[: len(entry)], pair[len(entry) :])]] = True
     return shared
 
 
@@ -133,7 +136,7 @@ def decide(
 
     Examples
     --------
-    >>> best, second = np.array([0.97, 0.97, 0.05]), np.array([0.0, 0.9, 0.0])
+    >>> best, second = np.array([0.97, 0.97, 0.01]), np.array([0.0, 0.9, 0.0])
     >>> decide(best, second, np.zeros(3, bool), Matching()).tolist()
     ['accept', 'review', 'reject']
     """

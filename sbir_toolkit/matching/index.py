@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sbir_toolkit.errors import InputError, explain
+from sbir_toolkit.matching.abbreviations import bag_hashes
 from sbir_toolkit.matching.columns import read_column
 from sbir_toolkit.matching.places import Places
 from sbir_toolkit.matching.texts import Bytes, Floats, Hasher, Hashes, Ints, expand, view_strings
@@ -131,6 +132,14 @@ class RecipientIndex:
         """Give the texts of some core names."""
         texts = view_strings(self["name_text"], self["name_text_start"])
         return list(texts.take(pa.array(names)).to_pylist())
+
+    def bags(self, names: Ints) -> Hashes:
+        """Give core names with the same plain words the same key; those of stop words only their own."""
+        first = self["name_words"][names].astype(np.int64)
+        count = self["name_words"][names + 1] - first
+        word = self["word_of_name"][expand(first, count)]
+        bags = bag_hashes(self["word_plain"][word], np.append(0, np.cumsum(count)))
+        return np.where(bags == 0, names.astype(np.uint64), bags)
 
     def words(self, words: Ints) -> list[str]:
         """Give the texts of some words."""

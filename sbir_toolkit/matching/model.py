@@ -9,18 +9,19 @@ probability where a better one stands beside it.
 What it proves that two names are equal is learned from the register at hand (see `namesakes`): in a register
 of millions one recipient in five has a namesake, among 70,000 one in a hundred. So the weight of that term is
 held at what theory asks, minus one, and the rest of the score of equal names is a constant: the odds that a
-company is in the register at all, and that it writes its name as there. For other names the words shared say
-how many would share them by chance.
+company is in the register at all, and that it writes its name as there. Names of the same plain words
+(ADV TECH LABS, ADVANCED TECHNOLOGY LABORATORIES) are weighed likewise, with a constant of their own. For
+other names the words shared say how many would share them by chance.
 
 The weights (`weights.json`) were fitted as one conditional logistic regression, on public SBIR companies
 and on public pairs of company and federal recipient names, most of them sharing an identifier. Each was
 searched for among 80,000 public recipients, of which a part lacked the right one on purpose; half of the
-firms were held out, and there the fitted weights lose a quarter less than those before them
-(`benchmarks/refit.py` does it again, and says which terms it holds). How far firms move and how often they
+firms were held out, and judge the fitted weights (`benchmarks/refit.py` does it again, and says which terms
+it holds and how much near renames and look-alikes count). How far firms move and how often they
 are filed with another legal form was measured on public awards, and holds the weights of places and forms
 near it (the same city in 85 % of cases, another state in 3 to 6 %; another form in 3 %, none on one side in
-5 %). What equal names prove is held too, and the weights for numbers, initials, word order and names cut off
-stay near a person's choice, as the public pairs have few such cases.
+5 %). What equal names prove is held too, and the weights for numbers, initials, names cut off and unlike
+names in one city stay near a person's choice, as the public pairs have few such cases.
 """
 
 from __future__ import annotations
@@ -109,14 +110,14 @@ def make_terms(measures: dict[str, Floats]) -> Matrix:
     float64 array of shape (n, len(TERMS))
     """
     level = measures["level"].astype(np.int64)
-    same = measures["same_name"]
-    other = 1 - same
+    spelled = measures["same_name"] + measures["same_words"]
+    other = 1 - spelled
     # Firms that share as much by chance: as the words' frequencies say, at most those with the rarest word.
     most = np.maximum(measures["rarest_count"], 1)
     by_chance = np.clip(2.0 ** -measures["surplus_bits"], _LEAST_BY_CHANCE, most)
     columns = {
-        "base": np.ones(len(same)),
-        "namesakes": same * np.log(np.clip(measures["namesakes"], _LEAST_BY_CHANCE, _MOST_NAMESAKES)),
+        "base": np.ones(len(spelled)),
+        "namesakes": spelled * np.log(np.clip(measures["namesakes"], _LEAST_BY_CHANCE, _MOST_NAMESAKES)),
         "like_namesakes": other * np.log(by_chance),
         "less_unexplained": other * np.minimum(measures["less_unexplained_bits"], 40) / 10,
         "more_unexplained": other * np.minimum(measures["more_unexplained_bits"], 40) / 10,
@@ -127,7 +128,7 @@ def make_terms(measures: dict[str, Floats]) -> Matrix:
         "near_letters": other * np.maximum(0, measures["letters"] - 0.85),
         "beginning": other * np.maximum(0, measures["beginning"] - 0.8),
         "first_word": other * measures["first_word"],
-        "form_missing": same * measures["form_missing"],
+        "form_missing": spelled * measures["form_missing"],
         "like_name_elsewhere": other * (level == LEVELS.index("elsewhere")),
         "like_name_nearby": other * (level >= LEVELS.index("city")),
         "like_name_building": other * (level == LEVELS.index("building")),

@@ -2,13 +2,13 @@
 
 After each stage every declared table is opened, held against its contract, counted and digested, and the
 stage's sums are checked: records read = rows kept + rows rejected, awards in = awards out, in the same order.
-At the end the certificate lists every required output with rows and digest, and says whether the run is
-complete.
+At the end the certificate lists every required output with rows and digest, and the committed parts of the
+matching that they come from, and says whether the run is complete.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -72,13 +72,26 @@ def check_sums(stage: Stage, run: RunFolder) -> list[str]:
     ]
 
 
-def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Draw up a run's certificate from its record.
+def collect_parts(pipeline: Pipeline, run: RunFolder) -> list[dict[str, Any]]:
+    """List the committed parts that stages recorded as what their tables come from, with their digests."""
+    recorded = [
+        (stage.name, read_json(run.metrics(stage.name)))
+        for stage in pipeline.stages
+        if run.metrics(stage.name).exists()
+    ]
+    return [{"stage": name, **part} for name, values in recorded for part in values.get("parts", ())]
+
+
+def certify(
+    pipeline: Pipeline, record: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Draw up a run's certificate from its record and the parts that its tables come from.
 
     Returns
     -------
     dict
         `is_complete`, `missing` (what isn't there, and why), `outputs`, one entry for each required table,
+        `parts`, the committed chunks that the matches were put together from, with their digests,
         `overrides`, how many decisions of people were laid over the matches, by kind, and what a reader must
         know of the outputs: `degraded` (why they bear a mark), `quarantined` (the gates that set awards
         aside), and `overruled` (the gates that failed and were let pass, by whom and why).
@@ -108,6 +121,7 @@ def certify(pipeline: Pipeline, record: Mapping[str, Any]) -> dict[str, Any]:
         "is_complete": not missing,
         "missing": missing,
         "outputs": outputs,
+        "parts": list(parts),
         "overrides": decided,
         "degraded": list(record["marks"]),
         "quarantined": [gate["gate"] for gate in gates if gate["action"] == "quarantine"],

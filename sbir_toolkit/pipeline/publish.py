@@ -22,7 +22,7 @@ from sbir_toolkit.performance import (
     name_causes,
 )
 from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_alerts
-from sbir_toolkit.pipeline.certificate import certify
+from sbir_toolkit.pipeline.certificate import certify, collect_parts
 from sbir_toolkit.pipeline.decisions import log_decisions
 from sbir_toolkit.pipeline.escalation import settle_alerts
 from sbir_toolkit.pipeline.gates import judge
@@ -134,7 +134,7 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
         metrics=collect_metrics(pipeline, state.folder),
         calibration_s=(record.get("calibration_s") or calibrate()) / 2 + calibrate() / 2,
     )
-    state.update(certificate=certify(pipeline, record))
+    state.update(certificate=certify(pipeline, record, collect_parts(pipeline, state.folder)))
     mark_reports(setup, state)
     earlier = earlier_records(project, record)
     state.update(decisions=log_decisions(record, earlier))

@@ -85,6 +85,7 @@ def write_run_page(folder: Path, run: Run) -> Path:
         inputs=[(name, _input_facts(value)) for name, value in (run.get("inputs") or {}).items()],
         metrics=[(name, format_metric(name, value)) for name, value in _sorted(run.get("metrics"))],
         certificate=list(certificate.get("outputs") or []),
+        parts=list(certificate.get("parts") or []),
         overrides=certificate.get("overrides") or {},
         is_complete=bool(certificate.get("is_complete")),
         is_running=run.get("status") == "running",

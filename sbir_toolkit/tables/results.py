@@ -122,7 +122,7 @@ QUARANTINED_AWARDS = Table(
 )
 REVIEW_CANDIDATES = Table(
     "review_candidates",
-    "One question for a person, is this firm that recipient, the largest sums first.",
+    "One question for a person, is this firm that recipient; first where most dollars are expected.",
     (
         text("company_id", "The firm's company with the largest sum", required=True),
         text("company", "Its name as filed", required=True),

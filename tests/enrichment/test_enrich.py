@@ -115,6 +115,10 @@ def test_second_time_nothing_is_computed(stored: tuple[Path, Path], tmp_path: Pa
     assert (first.chunks, first.chunks_reused) == (9, 0)
     assert enrich(stored, tmp_path, params).chunks_reused == 9
     before = digests(tmp_path)
+    for told in first.parts:
+        (path,) = tmp_path.glob(f"store/matching/*/{told['part']}.parquet")
+        assert digest_file(path) == told["digest"]
+    assert sum(told["companies"] for told in first.parts) == first.companies
     part = sorted(tmp_path.glob("store/matching/*/part-*.parquet"))[3]
     part.write_bytes(part.read_bytes()[:-1])
     assert enrich(stored, tmp_path, params).chunks_reused == 8

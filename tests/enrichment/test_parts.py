@@ -65,7 +65,11 @@ def test_a_company_lost_or_doubled_is_noticed(tmp_path: Path) -> None:
     (piece,) = find(journal, ["a", "b", "c"])
     ids = pa.array(["a", "b", "c"])
     rows = np.array([0, 2])
-    for pieces in ([Piece(piece.part, rows, rows, {})], [piece, Piece(piece.part, rows, rows, {})], []):
+    for pieces in (
+        [Piece(piece.part, "", rows, rows, {})],
+        [piece, Piece(piece.part, "", rows, rows, {})],
+        [],
+    ):
         with pytest.raises(ContractError, match="lost or doubled"):
             list(gather(pieces, ids, COLUMNS, 10))
 

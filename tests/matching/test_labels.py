@@ -29,6 +29,8 @@ from tests.matching.background import make_background
 from tests.matching.conftest import make_companies, make_frame
 
 KNOWN = make_background(400)
+# So that some are rejected, too.
+PARAMS = Matching(review_probability=0.3)
 SIZES = Accuracy(sample_companies=20, decoys=10, label_sample=60)
 
 
@@ -54,13 +56,13 @@ def companies() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def matches(companies: pd.DataFrame, index: RecipientIndex) -> pd.DataFrame:
     """Match the companies."""
-    return match_companies(companies, index, Matching())
+    return match_companies(companies, index, PARAMS)
 
 
 @pytest.fixture(scope="module")
 def sample(companies: pd.DataFrame, matches: pd.DataFrame, index: RecipientIndex) -> pd.DataFrame:
     """Draw 60 pairs."""
-    return draw_label_sample(companies, matches, index, Matching(), SIZES)
+    return draw_label_sample(companies, matches, index, PARAMS, SIZES)
 
 
 def fill(sample: pd.DataFrame, folder: Path, answers: list[str], ending: str = "csv") -> Path:

@@ -23,6 +23,7 @@ stage.reports.mkdir(exist_ok=True)
 _ = (stage.reports / "list.txt").write_text("for people")
 kinds = ("used", "unused", "same", "different", "other")
 stage.record(**{f"overrides_{kind}": 3 for kind in kinds})
+stage.record(parts=[{"part": "part-a", "companies": 7, "digest": "sha256:abc"}])
 print(stage.params.matching.overrides)
 """
 
@@ -47,6 +48,9 @@ def test_overrides_are_an_input_and_lists_for_people_an_output(tmp_path: Path) -
     assert 'href="reports/list.txt"' in page
     assert "3 of these decisions are in force, 3 found nothing to decide" in page
     assert read_run(first.run)["certificate"]["overrides"] == dict.fromkeys(KINDS, 3)
+    part = {"stage": "count", "part": "part-a", "companies": 7, "digest": "sha256:abc"}
+    assert read_run(first.run)["certificate"]["parts"] == [part]
+    assert "Put together from 1 committed part(s)" in page
     assert "overrides" not in read_run(first.run)["inputs"]
 
     (tmp_path / "filled.csv").write_text("decision,who,why,company\n")
