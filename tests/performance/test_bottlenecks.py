@@ -11,13 +11,15 @@ def test_what_held_a_run_up():
     events = [
         phase_event("match", "match", 10, 40, cpu_s=58),
         phase_event("match", "score", 15, 20, cpu_s=40),
-        phase_event("load", "read", 51, 40, cpu_s=4),
+        phase_event("load", "read", 51, 20, cpu_s=2, queued_s=0.5),
+        phase_event("load", "check", 71, 20, cpu_s=2, queued_s=17),
         phase_event("load", "write", 92, 1, cpu_s=1),
     ]
     table = find_bottlenecks(measure_run(run, events), run).set_index(["stage", "phase"])
     assert table["elapsed_s"].to_dict() == pytest.approx(
         {
-            ("load", "read"): 40,
+            ("load", "read"): 20,
+            ("load", "check"): 20,
             ("match", "match"): 20,
             ("match", "score"): 20,
             ("match", "start-up"): 10,
@@ -29,6 +31,7 @@ def test_what_held_a_run_up():
     assert words["match", "score"].startswith("all cores were busy")
     assert words["match", "match"].startswith("0.9 of 2 cores were busy")
     assert words["load", "read"] == "waiting: 10% of one core was busy"
+    assert words["load", "check"].startswith("queueing: 0.1 of 2 cores")
     assert words["match", "start-up"].startswith("starting")
 
 

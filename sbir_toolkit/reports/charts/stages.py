@@ -326,7 +326,8 @@ def recommendations_bar(recommendations: pd.DataFrame, *, source: str = "table r
     for row, (saved, share) in enumerate(zip(ranked["saved_s"], ranked["saved_share"], strict=True)):
         text = f"{format_seconds(saved)} ({format_share(share)})"
         write_beside(axes, text, (saved, row))
-    label_rows(axes, list(ranked["change"]), width=48)
+    # One change may be worth making in several places.
+    label_rows(axes, list(ranked["where"] + ": " + ranked["change"]), width=48)
     axes.set_xlabel("time saved per run, seconds")
     axes.margins(x=0.25)
     axes.set_xlim(left=0)
