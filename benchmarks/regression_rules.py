@@ -7,7 +7,12 @@ or 100 runs the cost rises for good, or doesn't.
 
 A rule may measure a suspect again; our own does, the others have no notion of it. Shown for each rule: false
 alarms (series without a change in which it ever raised one), changes found within three runs, how often our
-rule dated the onset within one run, and how many measurements again it asked for.
+rule dated the onset within one run, and how many measurements again it asked for: each is a run of the same
+work made at once (`run --fresh`), a minute after the other. Where nobody makes them, the runs that come do
+the same service, more slowly.
+
+`bench` measures again by itself. Its own code (`Benchmark`) is asked as well, on the same machines: a stored
+baseline of 15 repeats, one benchmark afterwards, suspects measured in turns with the code of before.
 
     make rules
     python -m benchmarks.regression_rules --series 500
@@ -18,6 +23,7 @@ asv and Apache Otava are asked in environments of their own (`make peer-asv peer
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import subprocess
@@ -29,12 +35,16 @@ import pandas as pd
 
 from benchmarks.peers import has_environment, peer_python
 from sbir_toolkit.params import Performance
+from sbir_toolkit.performance import Baseline, Benchmark, Repeat
 from sbir_toolkit.performance.rule import Watch
 
 MODELS = ("lognormal", "bursts", "drift", "bimodal")
 LENGTHS = (10, 30, 100)
 STEPS = (1.0, 1.1, 1.2)
 _DAY_S, _MINUTE_S = 86_400.0, 60.0
+_BASELINE = 15
+# So many repeats of a benchmark take about as long as it is from one run to the next.
+_TURNS = 20
 _PEERS = {
     "asv step fit": (
         "asv",
@@ -113,6 +123,35 @@ def watch_series(model: str, length: int, step: float, seed: int) -> dict[str, f
     }
 
 
+def watch_benchmark(model: str, step: float, seed: int) -> dict[str, float]:
+    """Let a benchmark compare what takes `step` times as long with a stored baseline."""
+    machine = Machine(model, np.random.default_rng(seed))
+    taken = itertools.count()
+
+    def code(factor: float) -> Callable[[], Repeat]:
+        def measure() -> Repeat:
+            number = next(taken)
+            cost = machine.at(number // _TURNS) * factor
+            used = {"elapsed_s": cost, "cpu_s": cost}
+            still = {"peak_bytes": 1e9, "read_bytes": 1e6, "written_bytes": 1e6}
+            record = {"run_id": f"r{number}", "benchmark": "b", "created": number, "calibration_s": 1.0}
+            figures = pd.DataFrame([{"stage": "work", "phase": "all", **used, **still}])
+            return Repeat({**record, "stages": {"work": used}}, figures)
+
+        return measure
+
+    before = code(1.0)
+    known = Baseline([before() for _ in range(_BASELINE)])
+    bench = Benchmark(code(step), Performance(), before=before, baseline=known)
+    table = bench.run().table.set_index("measure")
+    verdict = table.loc["time", "verdict"]
+    return {
+        "raised": verdict in ("regression", "improvement"),
+        "found": verdict == "regression",
+        "repeats": len(bench.repeats_) + len(bench.before_),
+    }
+
+
 def plain_series(model: str, length: int, step: float, seed: int) -> list[float]:
     """Give the series as a rule sees it that never measures again: three runs after the change."""
     machine = Machine(model, np.random.default_rng(seed))
@@ -168,6 +207,12 @@ def main() -> None:
     print("The toolkit's rule\n")
     print(pd.DataFrame(own).to_string(index=False, float_format="{:.3f}".format), "\n")
     others = [_measure_others(kind, _seeds(kind, options)) for kind in kinds]
+    with ProcessPoolExecutor() as pool:
+        benches = list(
+            pool.map(_measure_benchmark, MODELS, [_seeds((model, 0), options) for model in MODELS])
+        )
+    print("The rule of `bench`: one benchmark against a stored baseline\n")
+    print(pd.DataFrame(benches).to_string(index=False, float_format="{:.3f}".format), "\n")
     print("Other rules, asked once, 3 runs after the change (false: asked once, before it)\n")
     print(pd.concat(others).groupby("rule", sort=False).mean(numeric_only=True).round(3).to_string())
 
@@ -186,6 +231,16 @@ def _measure_own(kind: tuple[str, int], seeds: range) -> dict[str, object]:
         else:
             name = f"+{step - 1:.0%}"
             row |= {f"{name} found": seen["found"].mean(), f"{name} dated": seen["dated"].mean()}
+    return row
+
+
+def _measure_benchmark(model: str, seeds: range) -> dict[str, object]:
+    row: dict[str, object] = {"model": model}
+    for step in STEPS:
+        seen = pd.DataFrame([watch_benchmark(model, step, seed) for seed in seeds])
+        name = "false" if step == 1.0 else f"+{step - 1:.0%} found"
+        row |= {name: seen["raised" if step == 1.0 else "found"].mean()}
+        row |= {f"{name}, repeats": seen["repeats"].mean()}
     return row
 
 

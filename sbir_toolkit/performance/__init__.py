@@ -16,6 +16,7 @@ from sbir_toolkit.performance.causes import (
     cause_frame,
     explain_change,
     explain_regressions,
+    headline_frame,
 )
 from sbir_toolkit.performance.differences import StagePath, take_side
 from sbir_toolkit.performance.figures import chunk_figures, measure_run, memory_samples
@@ -42,6 +43,7 @@ __all__ = [
     "explain_regressions",
     "find_alerts",
     "find_bottlenecks",
+    "headline_frame",
     "judge_stages",
     "measure_run",
     "memory_samples",

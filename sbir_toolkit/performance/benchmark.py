@@ -8,7 +8,8 @@ a verdict. Each repeat is preceded by the calibration task, which measures the m
    dozens of stages, phases and measures some do by chance.
 2. *Measured again.* Suspects count for nothing until fresh repeats show them again: in turns with the code of
    before where it is at hand, since what the machine does to a pair it does to both; else beside the stored
-   baseline, the machine's drift taken out by the calibration. It is looked at after 10, 14 and 20 turns.
+   baseline, the machine's drift taken out by the calibration. It is looked at after 10, 14, 20, 28 and
+   40 turns.
 3. A suspect that this confirms is a regression or an improvement; one that it clears is no change; one that
    is still open after the last look stays a suspect.
 
@@ -42,7 +43,7 @@ from sbir_toolkit.performance.sides import (
 _CONFIRMED = ("regression", "improvement")
 FLAGGED = (*_CONFIRMED, "suspect")
 # Six turns can't be surer than one in 64; beside a stored baseline fewer suspects need be measured again.
-_SUSPECT_LEVEL_IN_TURNS, _SUSPECT_LEVEL = 0.05, 0.01
+_SUSPECT_LEVEL_IN_TURNS, _SUSPECT_LEVEL = 0.05, 0.02
 _LEAST_S = 0.05
 _LEAST_SHARE = 0.05
 _MOST_SCATTER = 1.5
@@ -67,7 +68,7 @@ class Patience:
 
     screening: int = 6
     longest_screening: int = 15
-    looks: tuple[int, ...] = (10, 14, 20)
+    looks: tuple[int, ...] = (10, 14, 20, 28, 40)
     tight_share: float = 0.02
 
 

@@ -58,7 +58,7 @@ from sbir_toolkit.performance.parts import (
     ratio,
     split_change,
 )
-from sbir_toolkit.performance.regression import StageVerdicts
+from sbir_toolkit.performance.regression import NOUNS, StageVerdicts
 from sbir_toolkit.performance.scatter import can_scatter, differs
 
 CAUSE_COLUMNS = ("rank", "part", "where", "changed_s", "share", "cause", "evidence", "confidence")
@@ -249,6 +249,39 @@ def cause_frame(explained: Iterable[Explanation]) -> pd.DataFrame:
     together = pd.concat(tables).sort_values("changed_s", key=abs, ascending=False, kind="stable")
     ranked: pd.DataFrame = together.assign(rank=range(1, len(together) + 1))[columns].reset_index(drop=True)
     return ranked
+
+
+def headline_frame(verdicts: StageVerdicts, explained: Mapping[str, Explanation]) -> pd.DataFrame:
+    """Say in a row for each stage that got worse: what, by how much, since when, and why.
+
+    Parameters
+    ----------
+    verdicts
+        From `judge_stages`.
+    explained
+        From `explain_regressions`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        what, change_share, since (seconds since 1970), onset_run, why; only what is confirmed, the largest
+        change first. Of a stage that got worse in several ways its time is told, then the largest of them.
+    """
+    found = verdicts.regressions
+    order = found.assign(
+        is_part=found["phase"] != "all",
+        is_other=found["measure"] != "time",
+        size=-found["change_share"].abs(),
+    ).sort_values(["is_part", "is_other", "size"], kind="stable")
+    rows = []
+    for row in order.drop_duplicates("stage").to_dict("records"):
+        told = explained.get(row["stage"])
+        why = told.sentence.partition(": ")[2] if told is not None else "not asked: its time isn't confirmed"
+        part = "" if row["phase"] == "all" else f", {row['phase']}"
+        what = f"{row['stage']}{part}: {NOUNS[row['measure']]}"
+        rows.append((what, row["change_share"], row["since"], row["onset_run"], why))
+    table = pd.DataFrame(rows, columns=["what", "change_share", "since", "onset_run", "why"])
+    return table.sort_values("change_share", key=abs, ascending=False, kind="stable", ignore_index=True)
 
 
 def _is_change(before: Side, after: Side, stage: str) -> bool:

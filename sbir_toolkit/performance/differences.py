@@ -1,9 +1,9 @@
 """The two sides of a comparison, and what differs between them.
 
 A *side* is one run, or several runs that did the same under the same conditions: what their stages and phases
-took (medians), how that scattered, how their chunks were shared out among workers, and the facts of the
-newest one. `find_changes` says what differs between the facts of two sides and lies on a stage's path, by
-kind: code, parameters, libraries, inputs.
+took (medians), how that scattered, how their chunks were shared out among workers, and the facts that most
+of them have in common. `find_changes` says what differs between the facts of two sides and lies on a stage's
+path, by kind: code, parameters, libraries, inputs.
 """
 
 from __future__ import annotations
@@ -33,6 +33,13 @@ _SHARED_OUT_BY = "enrichment"
 # What every stage goes through, whatever rooms its declaration names.
 _UNDER_ALL = ("errors", "params", "tables", "storage", "versions", "meter", "pipeline")
 _SHOWN = 3
+# What a fact is known by, and what says more about it.
+_FACTS = {
+    "code_digest": ("code_rooms", "code_commit", "code_is_dirty"),
+    "params_digest": ("params",),
+    "libraries": (),
+    "inputs": (),
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class Side:
     label : str
         What to call it.
     facts : dict
-        Of the newest of its runs, as in the history's table of runs.
+        As in the history's table of runs: what most of its runs have in common, else of the newest.
     phases : pandas.DataFrame
         Index (stage, phase), 'all' for the stage itself; the figures of `FIGURES` and peak_bytes: medians. A
         phase that others are a part of counts with what is left beside them.
@@ -210,12 +217,12 @@ def take_side(
     both = pd.concat([whole[columns], inner[columns]])
     alike = pd.concat([stages.assign(phase="all")[stages["status"] == "done"], phases])
     grouped = both.drop(columns="run_id").groupby(["stage", "phase"], sort=False)
-    newest = {str(name): value for name, value in own.to_dict("records")[-1].items()}
-    chunks = chunks_of(newest["run_id"]) if chunks_of else pd.DataFrame(columns=["stage"])
+    facts = _typical_facts(own)
+    chunks = chunks_of(facts["run_id"]) if chunks_of else pd.DataFrame(columns=["stage"])
     shared = {str(stage): Sharing.of(part) for stage, part in chunks.groupby("stage")}
     return Side(
         label=label,
-        facts=newest,
+        facts=facts,
         phases=grouped.median(),
         runs={(str(key[0]), str(key[1])): part for key, part in grouped},
         scatter={figure: known_scatter(alike, runs, figure) for figure in ("elapsed_s", "cpu_s")},
@@ -229,6 +236,19 @@ def take_side(
         },
         sharing={stage: found for stage, found in shared.items() if found is not None},
     )
+
+
+def _typical_facts(runs: pd.DataFrame) -> dict[str, Any]:
+    """Give the newest run's facts, with the code, parameters, libraries and inputs that most runs had.
+
+    A change may be dated a run too late or too early; then one run on a side has what the other side has.
+    """
+    facts = {str(name): value for name, value in runs.to_dict("records")[-1].items()}
+    for key, names in _FACTS.items():
+        counts = runs[key].astype(str).value_counts()
+        usual = runs[runs[key].astype(str).map(counts) == counts.max()]
+        facts |= {str(name): value for name, value in usual[[key, *names]].to_dict("records")[-1].items()}
+    return facts
 
 
 def find_changes(

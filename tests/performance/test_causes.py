@@ -11,6 +11,7 @@ from sbir_toolkit.performance import (
     chunk_figures,
     explain_change,
     explain_regressions,
+    headline_frame,
     judge_stages,
     measure_run,
     name_causes,
@@ -214,6 +215,11 @@ def test_a_confirmed_regression_is_explained_and_its_alert_names_the_cause(histo
     named, left = name_causes([alert, other], explained)
     assert "chunk_companies" in named["metrics"]["cause"]
     assert left == other
+    headline = headline_frame(verdicts, explained)
+    assert headline[["what", "onset_run"]].to_numpy().tolist() == [["match: time", "r8"]]
+    assert headline["change_share"].tolist() == pytest.approx([0.3], abs=0.02)
+    assert "compute.chunk_companies 1000 -> 10" in headline["why"].iloc[0]
+    assert "not asked" in headline_frame(verdicts, {})["why"].iloc[0]
 
 
 def several(history, name, times, *, cpu_s=None, **facts):
@@ -316,3 +322,57 @@ def test_the_level_of_the_test_of_scatter(freedom, quantile):
     for times, is_beyond in ((1.02, True), (0.96, False)):
         moved = np.exp(deviations + quantile * times * error).tolist()
         assert differs(np.exp(deviations).tolist(), moved, level=0.01) == is_beyond
+
+
+@pytest.mark.parametrize("others_cpu_s", [0.0, 15.0])
+def test_a_missing_worker_process(history, others_cpu_s):
+    """Half the workers take twice as long: lost parallelism, however busy the machine was on both sides."""
+    resources = {"params": {"compute": {"workers": 2}}}, {"params": {"compute": {"workers": 1}}}
+    for run, workers, params in (("before", 2, resources[0]), ("after", 1, resources[1])):
+        took = 12 / workers
+        own = stage(elapsed_s=3 + took, cpu_s=15.0, queued_s=0.0, others_cpu_s=others_cpu_s / 12 * (3 + took))
+        events = [phase_event("match", "match", 2, took, cpu_s=0.1, queued_s=0.0, pid=1, thread=0)]
+        for worker in range(workers):
+            pid = 2 + worker
+            for number in range(4 // workers):
+                score = {"cpu_s": 2.0, "queued_s": 0.0, "pid": pid, "thread": 0}
+                decide = {**score, "cpu_s": 1.0}
+                began = 2 + 3 * number
+                events.append(phase_event("match", "score", began, 2, **score))
+                events.append(phase_event("match", "decide", began + 2, 1, **decide))
+        keep(history, run_record(run, {"match": own}, calibration_s=0.05, **params), events)
+    chunks = {"before": (2, 2), "after": (1, 4)}
+
+    def chunks_of(run):
+        workers, each = chunks[run]
+        return chunk_figures(
+            [
+                chunk_event(f"{w} {n}", 5 + 3 * n, 3, worker=str(w))
+                for w in range(workers)
+                for n in range(each)
+            ]
+        )
+
+    sides = (take_side(history, [run], run, chunks_of) for run in ("before", "after"))
+    told = explain_change("match", *sides)
+    assert first(told)[0] == "parallelism"
+    assert first(told)[2] == "compute.workers 2 -> 1"
+    assert told.table["changed_s"].tolist() == pytest.approx([6.0])
+
+
+def test_an_onset_that_is_a_run_late(history):
+    """Code that one run before already had is still what most runs before hadn't."""
+    versions = ["old"] * 14 + ["new"] * 4
+    for number, version in enumerate(versions):
+        score_s = 5.0 if version == "old" else 8.0
+        own = stage(elapsed_s=5 + score_s, cpu_s=3 + score_s)
+        code = {"commit": version, "digest": version, "rooms": {"matching": version}}
+        run = run_record(f"run-{number}", {"match": own}, calibration_s=0.05, code=code)
+        keep(
+            history,
+            {**run, "created": CREATED + number / 100},
+            [phase_event("match", "score", 2, score_s, cpu_s=score_s)],
+        )
+    sides = [[f"run-{number}" for number in numbers] for numbers in (range(15), range(15, 18))]
+    before, after = (take_side(history, runs, "") for runs in sides)
+    assert first(explain_change("match", before, after))[:3] == ("computing", "score", "code of matching")
