@@ -45,7 +45,7 @@ PHASES = (
     ("accuracy", "score"),
     ("match_recipients", "match"),
     ("accuracy", "candidates"),
-    ("match_recipients", "index_read"),
+    ("match_recipients", "score"),
     ("accuracy", "accuracy_match"),
 )
 KINDS = ("unchanged", "slower")
@@ -79,8 +79,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--comparisons", type=int, default=20, help="of each kind; default: %(default)s")
     parser.add_argument("--slower", type=float, default=0.15, help="share; default: %(default)s")
-    parser.add_argument("--awards", type=int, default=2_000, help="default: %(default)s")
-    parser.add_argument("--recipients", type=int, default=20_000, help="default: %(default)s")
+    parser.add_argument("--awards", type=int, default=3_000, help="default: %(default)s")
+    parser.add_argument("--recipients", type=int, default=30_000, help="default: %(default)s")
     parser.add_argument(
         "--minutes", type=float, default=1e6, help="no comparison is begun later; the next call goes on"
     )
