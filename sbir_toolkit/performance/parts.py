@@ -187,7 +187,9 @@ def _split_cost(
         ]
     if phase == START_UP:
         return [*of_machine, ("start-up", phase, computing_s, told), ("waiting", phase, idle_s, told)]
-    system_s = sign * min(abs(computing_s), max(0.0, sign * grew("system_s")) / side_by_side)
+    # The system's part of the CPU time, and of the queueing that this costs.
+    more_cpu_s, more_system_s = sign * grew("cpu_s"), sign * grew("system_s")
+    system_s = computing_s * min(1.0, max(0.0, more_system_s) / more_cpu_s) if more_cpu_s > 0 else 0.0
     moved = [row["read_bytes"] + row["written_bytes"] for row in (old, new)]
     is_disk = moved[1] > _MORE * moved[0] and moved[1] - moved[0] > _LEAST_BYTES
     is_memory = (
