@@ -245,8 +245,9 @@ def _typical_facts(runs: pd.DataFrame) -> dict[str, Any]:
     """
     facts = {str(name): value for name, value in runs.to_dict("records")[-1].items()}
     for key, names in _FACTS.items():
-        counts = runs[key].astype(str).value_counts()
-        usual = runs[runs[key].astype(str).map(counts) == counts.max()]
+        values = runs[key].astype(str).fillna("")
+        counts = values.value_counts()
+        usual = runs[values.map(counts) == counts.max()]
         facts |= {str(name): value for name, value in usual[[key, *names]].to_dict("records")[-1].items()}
     return facts
 

@@ -53,7 +53,8 @@ def known_scatter(costs: pd.DataFrame, runs: pd.DataFrame, figure: str) -> dict[
     dict
         By stage and phase.
     """
-    likeness = runs.assign(group=runs[list(LIKE)].astype(str).agg("|".join, axis=1))
+    # Repeats of an earlier commit have no digest of their code; what isn't known is alike too.
+    likeness = runs.assign(group=runs[list(LIKE)].astype(str).fillna("").agg("|".join, axis=1))
     known = costs.loc[costs[figure] > 0, ["run_id", "stage", "phase", figure]]
     known = known.merge(likeness[["run_id", "created", "group"]], on="run_id").sort_values("created")
     known["log"] = np.log(known[figure].astype(float))
