@@ -22,6 +22,8 @@ from sbir_toolkit.performance.chunk_savings import find_chunk_savings
 from sbir_toolkit.performance.savings import RunTimes, find_run_savings
 from sbir_toolkit.tables import RECOMMENDATIONS
 
+_SHOWN = {"saved_s": "{:,.3g} s".format, "saved_share": "{:.1%}".format}
+
 
 @dataclass(frozen=True)
 class Recommendations:
@@ -72,11 +74,7 @@ class Recommendations:
 
     def _repr_html_(self) -> str:
         unknowns = "".join(f"<li>Not known: {html.escape(unknown)}</li>" for unknown in self.unknowns)
-        body = (
-            ""
-            if self.table.empty
-            else self.table.to_html(index=False, border=0, float_format="{:,.3g}".format)
-        )
+        body = "" if self.table.empty else self.table.to_html(index=False, border=0, formatters=_SHOWN)
         return f"<p>{html.escape(self.sentence)}</p>{body}<ul>{unknowns}</ul>"
 
 
