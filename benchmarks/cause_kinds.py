@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sbir_toolkit.meter import usable_cores
 
 LOAD, MATCH = "load_awards", "match_recipients"
+ALL = (LOAD, "load_recipients", MATCH)
 NULL = "none"
 # Matching by name so dear that it counts beside the rest, at a size that takes seconds.
 _DEAR = ("matching.max_candidates=100", "matching.min_word_overlap=0.1", "matching.max_word_postings=20000")
@@ -147,8 +148,9 @@ KINDS: dict[str, Kind] = {
             + "    return Matched(",
         ),
     ),
+    # Each of these processes loads that room when it starts.
     "slow_start": Kind(
-        (MATCH,),
+        ALL,
         ("start-up",),
         "code of enrichment",
         _patched("enrichment/enrich.py", _IMPORTS, f"{_IMPORTS}sum(range(60_000_000))\n"),
@@ -191,7 +193,7 @@ KINDS: dict[str, Kind] = {
         (MATCH,), ("computing",), r"rapidfuzz [\d.]+ -> 3\.0\.0", Conditions(has_old_library=True)
     ),
     "busy_machine": Kind(
-        (*("load_awards", "load_recipients", MATCH),),
+        ALL,
         ("queueing", "machine"),
         "the machine",
         Conditions(burners=2 * usable_cores()),

@@ -24,19 +24,20 @@ part             what it is
 ``phase``        a phase that wasn't there before, or isn't there any more
 ===============  =========================================================================================
 
-Then what changed between the two sides and lies on the stage's path (`differences`). A part is laid to what
-may have caused a part of its kind: work to inputs, computing to code, libraries and parameters, missing
-workers to what the machine is asked for. Where several may, all are named and the confidence falls, also
-where no calibration tells a busy machine from a dearer program, or where one run on a side says nothing about
-scatter; where nothing changed that could, the part is *not identifiable*, with what would be needed to say
-more. No cause is ever named that isn't a measured difference. Parts of one kind with one cause are one row.
+Then what changed between the two sides and lies on the stage's path (`differences`); of start-up, what
+changed in any room, as a process that starts loads them all. A part is laid to what may have caused a part of
+its kind: work to inputs, computing to code, libraries and parameters, missing workers to what the machine is
+asked for. Where several may, all are named and the confidence falls, also where no calibration tells a busy
+machine from a dearer program, or where one run on a side says nothing about scatter; where nothing changed
+that could, the part is *not identifiable*, with what would be needed to say more. No cause is ever named that
+isn't a measured difference. Parts of one kind with one cause are one row.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,8 @@ def explain_change(
     """
     old, new = before.figures(stage), after.figures(stage)
     before_s, after_s = old["all"]["elapsed_s"], new["all"]["elapsed_s"]
-    found = find_changes(before.facts, after.facts, project, path or StagePath())
+    path = path or StagePath()
+    found = find_changes(before.facts, after.facts, project, path)
     said = list(dict.fromkeys(words for kind in found.values() for words in kind))
     total = after_s - before_s
     is_known = before.can_scatter(after, stage, "all")
@@ -182,7 +184,12 @@ def explain_change(
             split = split_change(phase, old.get(phase), new.get(phase), machine, grown)
             parts += [Part(*part, is_sure=is_sure or part[0] in COUNTED) for part in split]
     parts = look_at_workers(parts, *sharing)
-    rows = [_lay_to(part, found, is_calibrated=is_calibrated) for part in parts]
+    # A process that starts loads rooms that its stage never comes to.
+    loaded = find_changes(before.facts, after.facts, project, replace(path, rooms=()))
+    rows = [
+        _lay_to(part, loaded if part.name == "start-up" else found, is_calibrated=is_calibrated)
+        for part in parts
+    ]
     best = "high" if is_known else "medium"
     return Explanation(stage, before_s, after_s, said, _table(_gather(rows, best), total))
 

@@ -4,9 +4,11 @@ Three runs on a side say little about their own scatter, so what the history kno
 group of like runs (same workload, machine, code, parameters and inputs) shows how far the cost of a stage or
 phase strays from one run to the next, whatever its level is. Over all groups that is known well, and a change
 can be told from scatter with few runs. Where the runs at hand scatter far more than the history's, the
-machine isn't what it was, and only they count.
+machine isn't what it was, and only they count: by Student's test where there are as many on both sides, as it
+bears unequal scatter then, else by Welch's.
 
-Sources: B. L. Welch (1947); J. von Neumann et al. (1941) for the scatter from successive differences.
+Sources: Student (1908); B. L. Welch (1947); J. von Neumann et al. (1941) for the scatter from successive
+differences.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ def differs(
     level
         Probability of saying so by chance.
     known
-        What the history says of their scatter; without it they speak for themselves (Welch's test).
+        What the history says of their scatter; without it they speak for themselves.
 
     Examples
     --------
@@ -111,7 +113,10 @@ def differs(
     error = math.sqrt(sum(errors))
     if error == 0:
         return moved > 0
-    freedom = error**4 / sum(one**2 / count for one, count in zip(errors, free, strict=True))
+    if free[0] == free[1]:
+        freedom = float(sum(free))
+    else:
+        freedom = error**4 / sum(one**2 / count for one, count in zip(errors, free, strict=True))
     return moved / error > _t_quantile(1 - level / 2, freedom)
 
 

@@ -92,6 +92,21 @@ def test_more_work(history):
     assert told.table["share"].tolist() == pytest.approx([1.0])
 
 
+def test_start_up_loads_every_room(history):
+    """CPU time before the first phase is laid to code of any room, though the stage never comes to it."""
+    rooms = {"matching": "old", "reports": "old"}
+    for number, (run_id, begins) in enumerate([("before", 2.0), ("after", 6.0)]):
+        code = {"commit": run_id, "digest": run_id, "rooms": {**rooms, "reports": run_id}}
+        made = {"match": stage(elapsed_s=begins + 8.0, cpu_s=begins + 6.0)}
+        run = run_record(run_id, made, calibration_s=0.05, code=code, created=CREATED + number)
+        keep(history, run, [phase_event("match", "score", begins, 5)])
+    sides = take_side(history, ["before"], "a"), take_side(history, ["after"], "b")
+    told = explain_change("match", *sides, path=StagePath(rooms=("matching",)))
+    part, _, cause, confidence = first(told)
+    assert (part, confidence) == ("start-up", "medium")
+    assert "code of reports" in cause
+
+
 def test_fewer_rows_explain_no_growth(history):
     """With a tenth of the rows and the same CPU time, what takes longer is waiting, not dearer computing."""
     told = explain(history, score=(9.0, 5.0, 10), rows_in=100)

@@ -5,7 +5,7 @@ import pytest
 
 from sbir_toolkit.performance import History, measure_run
 from sbir_toolkit.performance.differences import take_side
-from sbir_toolkit.performance.scatter import known_scatter
+from sbir_toolkit.performance.scatter import differs, known_scatter
 
 from .runs import CREATED, DAY_S, run_record, stage
 
@@ -34,3 +34,10 @@ def test_runs_without_a_digest_of_their_code_are_alike(history):
     steps = pd.Series(COSTS).map(math.log).diff().abs().dropna()
     assert found.variance == pytest.approx((1.4826 * steps.median()) ** 2 / 2)
     assert take_side(history, runs["run_id"].tolist(), "before").label == "before"
+
+
+def test_three_runs_a_side_show_a_change_of_two_fifths():
+    """Also where one side scatters more than the other, and more than the history does."""
+    before, after = [1.564, 1.712, 1.435], [2.200, 2.261, 2.144]
+    assert differs(before, after, level=0.01)
+    assert not differs(before, [1.6, 1.9, 1.5], level=0.01)
