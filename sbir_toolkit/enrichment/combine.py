@@ -8,6 +8,8 @@ as in, each key once.
 from __future__ import annotations
 
 import contextlib
+import mmap
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -76,24 +78,28 @@ def combine_parts(pieces: Sequence[Piece], tables: MatchTables) -> pa.ChunkedArr
     Returns
     -------
     pyarrow.ChunkedArray
-        What was kept of each company (`match_and_keep`).
+        What was kept of each company (`match_and_keep`), in a file without a name that is mapped into memory:
+        it is gone with the process, and holds none of its memory.
 
     Raises
     ------
     ContractError
         When a company is missing, or is there twice.
     """
-    kept = []
     with (
         phase("combine") as span,
         parquet_writer(tables.company_matches, COMPANY_MATCHES.arrow_schema) as out,
+        tempfile.TemporaryFile(dir=tables.company_matches.parent) as scratch,
     ):
         ids = pq.read_table(tables.companies, columns=["company_id"])["company_id"].combine_chunks()
-        for table in gather(pieces, ids, [*COMPANY_MATCHES.names, KEPT], ROW_GROUP_ROWS):
-            out.write_table(table)
-            kept += table[KEPT].chunks
+        with pa.ipc.new_file(scratch, pa.schema([(KEPT, pa.binary())])) as kept:
+            for table in gather(pieces, ids, [*COMPANY_MATCHES.names, KEPT], ROW_GROUP_ROWS):
+                out.write_table(table)
+                kept.write_table(table.select([KEPT]))
         span.rows = len(ids)
-    return pa.chunked_array(kept, pa.binary())
+        scratch.flush()
+        mapped = mmap.mmap(scratch.fileno(), 0, access=mmap.ACCESS_READ)
+    return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()[KEPT]
 
 
 def write_rejects(rejected: dict[str, str], tables: MatchTables) -> None:

@@ -62,9 +62,9 @@ def relate_siblings(
         told = matches.select(list(TOLD_BY)).filter(can_be).to_pandas()
         del matches  # read only to be told of
         companies = pq.read_table(tables.companies).filter(can_be)
-        again = match_siblings(
-            companies, told, kept.filter(can_be), index, params, threads=threads, at_once=at_once
-        )
+        if len(rejected):
+            kept = kept.filter(can_be)
+        again = match_siblings(companies, told, kept, index, params, threads=threads, at_once=at_once)
         if len(again):
             rows = np.flatnonzero(can_be.to_numpy())[again.index]
             _replace(tables.company_matches, rows, COMPANY_MATCHES.arrow(again))

@@ -126,14 +126,25 @@ def match_siblings(
     open_ = recognised.open_companies(matches)
 
     def match_told(some: Ints) -> pd.DataFrame:
-        chosen, pairs = (both.take(pa.array(some)) for both in (companies, kept))
+        chosen = companies.take(pa.array(some))
         siblings = recognised.siblings_of(chosen, index)
-        return _result(_match_told(chosen, pairs.combine_chunks(), index, params, siblings), index, params)
+        return _result(_match_told(chosen, _take(kept, some), index, params, siblings), index, params)
 
     rounds = -(-len(open_) // (threads * at_once))
     parts = np.array_split(open_, threads * max(rounds, 1))
     with ThreadPoolExecutor(threads) as pool:
         return pd.concat(pool.map(match_told, parts)).set_axis(open_)
+
+
+def _take(column: pa.ChunkedArray, rows: Ints) -> pa.Array:
+    """Take ascending rows from the chunks they are in; of the column as a whole all would be copied first."""
+    bounds = np.cumsum([0, *map(len, column.chunks)])
+    cuts = np.searchsorted(rows, bounds)
+    parts = [
+        chunk.take(pa.array(rows[low:high] - first))
+        for chunk, first, low, high in zip(column.chunks, bounds, cuts, cuts[1:], strict=False)
+    ]
+    return pa.concat_arrays(parts) if parts else pa.array([], column.type)
 
 
 @dataclass(frozen=True)
