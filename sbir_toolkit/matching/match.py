@@ -30,7 +30,7 @@ from sbir_toolkit.matching.names import Names, read_names
 from sbir_toolkit.matching.places import Places, read_places
 from sbir_toolkit.matching.recognised import Recognised
 from sbir_toolkit.matching.siblings import NOBODY, Siblings
-from sbir_toolkit.matching.texts import Flags, Floats, Ints
+from sbir_toolkit.matching.texts import Flags, Floats, Ints, take_from_each
 from sbir_toolkit.matching.weighed import Judged, Weighed, judge
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Matching
@@ -128,23 +128,14 @@ def match_siblings(
     def match_told(some: Ints) -> pd.DataFrame:
         chosen = companies.take(pa.array(some))
         siblings = recognised.siblings_of(chosen, index)
-        return _result(_match_told(chosen, _take(kept, some), index, params, siblings), index, params)
+        # Of the column as a whole all would be copied first.
+        pairs = pa.chunked_array(list(take_from_each(kept.chunks, some)), kept.type).combine_chunks()
+        return _result(_match_told(chosen, pairs, index, params, siblings), index, params)
 
     rounds = -(-len(open_) // (threads * at_once))
     parts = np.array_split(open_, threads * max(rounds, 1))
     with ThreadPoolExecutor(threads) as pool:
         return pd.concat(pool.map(match_told, parts)).set_axis(open_)
-
-
-def _take(column: pa.ChunkedArray, rows: Ints) -> pa.Array:
-    """Take ascending rows from the chunks they are in; of the column as a whole all would be copied first."""
-    bounds = np.cumsum([0, *map(len, column.chunks)])
-    cuts = np.searchsorted(rows, bounds)
-    parts = [
-        chunk.take(pa.array(rows[low:high] - first))
-        for chunk, first, low, high in zip(column.chunks, bounds, cuts, cuts[1:], strict=False)
-    ]
-    return pa.concat_arrays(parts) if parts else pa.array([], column.type)
 
 
 @dataclass(frozen=True)

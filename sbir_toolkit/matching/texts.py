@@ -14,7 +14,9 @@ another kind, which is made faster (`hash_strings`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -236,3 +238,22 @@ def find_sorted(known: Hashes, keys: Hashes) -> Ints:
         return np.full(len(keys), -1)
     place = np.searchsorted(known, keys).clip(max=len(known) - 1)
     return np.where(known[place] == keys, place, -1)
+
+
+def take_from_each(pieces: Sequence[Any], rows: Ints) -> Iterator[Any]:
+    """Take ascending rows from the Arrow arrays or batches they are in, those without any left out.
+
+    Parameters
+    ----------
+    pieces : sequence of pyarrow.Array or pyarrow.RecordBatch
+        Which lie one after the other.
+    rows : int64 array of shape (n,)
+
+    Yields
+    ------
+    pyarrow.Array or pyarrow.RecordBatch
+    """
+    firsts = np.cumsum([0, *map(len, pieces)])
+    bounds = np.searchsorted(rows, firsts)
+    for at in np.flatnonzero(np.diff(bounds)).tolist():
+        yield pieces[at].take(pa.array(rows[bounds[at] : bounds[at + 1]] - firsts[at]))
