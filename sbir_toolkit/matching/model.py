@@ -46,6 +46,7 @@ TERMS = (
     "near_name",
     "namesakes",
     "like_namesakes",
+    "guessed_afar",
     "less_unexplained",
     "more_unexplained",
     "covered",
@@ -119,6 +120,8 @@ def make_terms(measures: dict[str, Floats]) -> Matrix:
         "base": np.ones(len(spelled)),
         "namesakes": spelled * np.log(np.clip(measures["namesakes"], _LEAST_BY_CHANCE, _MOST_NAMESAKES)),
         "like_namesakes": other * np.log(by_chance),
+        # Words that are one only by guess tell less where the place doesn't say so, too.
+        "guessed_afar": other * (level < LEVELS.index("city")) * np.minimum(measures["guessed_bits"], 40) / 10,
         "less_unexplained": other * np.minimum(measures["less_unexplained_bits"], 40) / 10,
         "more_unexplained": other * np.minimum(measures["more_unexplained_bits"], 40) / 10,
         "covered": other * np.maximum(0, measures["covered"] - 0.4),
