@@ -76,6 +76,7 @@ _ROW_UNITS: dict[str, Unit] = {"share": "share", "count": "count", "US dollars":
 _MEASURED = ("value", "low", "high")
 _TEXT_WIDTH = 160
 _PLAIN_WIDTH = 60
+_WHOLE_CAPTION = 75
 _DIGEST_SHOWN = 12
 
 
@@ -103,7 +104,9 @@ class ShownTable:
 
     def html(self) -> str:
         """Write the table as HTML, without the style it needs."""
-        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        # A short caption doesn't break because its table is narrow.
+        kind = ' class="k"' if len(self.caption) <= _WHOLE_CAPTION else ""
+        caption = f"<caption{kind}>{escape(self.caption)}</caption>" if self.caption else ""
         if self.frame.empty and self.empty:
             return f'<div class="sbir-table"><p class="sbir-empty">{escape(self.empty)}</p></div>'
         if self.frame.empty:
@@ -262,6 +265,8 @@ def _head(name: str, kind: str) -> str:
 def _cell_class(unit: Unit) -> str:
     if unit in _WRITERS or unit == "plain":
         return ' class="n"'
+    if unit == "weights":
+        return ' class="e"'
     return ' class="s"' if unit in {"badge", "digest"} else ""
 
 

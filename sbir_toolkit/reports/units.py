@@ -19,6 +19,9 @@ Unit = Literal[
     "share", "text", "usd", "weights",
 ]  # fmt: skip
 _SHARES = ("_rate", "_share", "_precision", "_recall", "_coverage", "_calibration_error", "_conserved")
+# Who a piece of evidence comes from, and what the figure beside the company is.
+_SURE = {"told by": ("odds", ",.0f"), "doubted by": ("probability", ".2f")}
+_ID_SHOWN = 8
 
 
 def format_count(value: float | None) -> str:
@@ -115,7 +118,7 @@ def format_weights(evidence: str | float | None) -> str:
     Examples
     --------
     >>> format_weights('{"prior": -6.9, "name": 9.7, "legal form": 1.5, "told by": "9084bea8 1580.28"}')
-    'name +9.7, prior -6.9, legal form +1.5, told by 9084bea8 1580.28'
+    'name +9.7, prior -6.9, legal form +1.5, told by company 9084bea8 (odds 1,580)'
     """
     if not isinstance(evidence, str):
         return DASH
@@ -124,7 +127,16 @@ def format_weights(evidence: str | float | None) -> str:
     pieces = json.loads(evidence)
     weights = {piece: bits for piece, bits in pieces.items() if isinstance(bits, int | float)}
     told = [f"{piece} {weights[piece]:+.1f}" for piece in sorted(weights, key=lambda one: -abs(weights[one]))]
-    return ", ".join(told + [f"{piece} {pieces[piece]}" for piece in pieces if piece not in weights])
+    return ", ".join(told + [_said(piece, pieces[piece]) for piece in pieces if piece not in weights])
+
+
+def _said(piece: str, by: str) -> str:
+    """Write who told of a recipient or doubts it, with how sure that is."""
+    who, _, figure = str(by).partition(" ")
+    if piece not in _SURE or not figure:
+        return f"{piece} {by}"
+    word, form = _SURE[piece]
+    return f"{piece} company {who[:_ID_SHOWN]} ({word} {float(figure):{form}})"
 
 
 def format_usd(value: float | None) -> str:
