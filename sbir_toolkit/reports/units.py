@@ -15,8 +15,8 @@ from typing import Literal
 DASH = "\u2013"
 
 Unit = Literal[
-    "badge", "bytes", "count", "day", "digest", "moment", "number", "plain", "probability", "rate", "seconds",
-    "share", "text", "usd", "weights",
+    "badge", "bytes", "change", "count", "day", "digest", "moment", "number", "plain", "probability", "rate",
+    "seconds", "share", "step", "text", "usd", "weights",
 ]  # fmt: skip
 _SHARES = ("_rate", "_share", "_precision", "_recall", "_coverage", "_calibration_error", "_conserved")
 # Who a piece of evidence comes from, and what the figure beside the company is.
@@ -62,6 +62,28 @@ def format_share(value: float | None) -> str:
     ['81.4 %', '100 %', '99.996 %', '0.04 %', '0.17 %']
     """
     return DASH if value is None or math.isnan(value) else f"{_percent(value, _digits(value))} %"
+
+
+def format_change(share: float | None) -> str:
+    """Write by what share something changed, in whole percent and with its sign.
+
+    Examples
+    --------
+    >>> [format_change(share) for share in (0.301, -0.12, 10.44, 0.0)]
+    ['+30 %', '-12 %', '+1,044 %', '+0 %']
+    """
+    return DASH if share is None or math.isnan(share) else f"{100 * share:+,.0f} %"
+
+
+def format_step(seconds: float | None) -> str:
+    """Write by how much time something changed, with its sign.
+
+    Examples
+    --------
+    >>> [format_step(seconds) for seconds in (1.5, -0.25)]
+    ['+1.50 s', '-250 ms']
+    """
+    return ("+" if seconds is not None and seconds > 0 else "") + format_seconds(seconds)
 
 
 def format_shares(*shares: float | None) -> list[str]:
