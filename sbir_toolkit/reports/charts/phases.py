@@ -100,7 +100,7 @@ def phase_trends(
 
 
 def _change(verdicts: pd.DataFrame | None, parts: pd.DataFrame) -> dict[str, Any] | None:
-    """Find the stage with the largest confirmed change of its time or CPU time, or else the most suspected."""
+    """Find the stage with the largest confirmed change of time or CPU time, or else the most suspected."""
     if verdicts is None:
         return None
     dated = verdicts[
