@@ -34,7 +34,7 @@ from sbir_toolkit.params import Performance
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.rule import Judgement, judge_series
 from sbir_toolkit.performance.schema import describe_machine
-from sbir_toolkit.performance.series import IDENTITIES, MEASURES, Series, observe, pick_series
+from sbir_toolkit.performance.series import IDENTITIES, MEASURES, Series, observe, pick_series, sketch
 
 _KINDS = {
     "id": "str",
@@ -51,6 +51,7 @@ _KINDS = {
     "measured_again": "int64",
     "onset_run": "str",
     "since": "float64",
+    "trend": "str",
     "verdict": "str",
     "sentence": "str",
 }
@@ -76,8 +77,8 @@ class StageVerdicts:
     table : pandas.DataFrame
         One row for each stage, phase and measure, the worst first: id (what `accept` takes), stage, phase,
         measure (time, cpu, memory or io), unit, value, baseline, low and high (fence), change_share, runs (in
-        the baseline), measured_again (since the suspect), onset_run, since (seconds since 1970), verdict,
-        sentence.
+        the baseline), measured_again (since the suspect), onset_run, since (seconds since 1970), trend (the
+        last costs as bars; null where none was judged), verdict, sentence.
     """
 
     table: pd.DataFrame
@@ -253,13 +254,14 @@ def _row(own: Any, measure: str, series: Series, performance: Performance) -> di
         "value": math.nan,
         "onset_run": None,
         "since": math.nan,
+        "trend": None,
     }
     if not series.run_ids or series.run_ids[-1] != own.run_id:
         told = Judgement("unknown")
         sentence = f"no verdict on {NOUNS[measure]}: it wasn't measured, or was nothing"
     else:
         told = judge_series(series.values, performance, series.created)
-        found["value"] = series.values[-1]
+        found |= {"value": series.values[-1], "trend": sketch(series.values)}
         sentence = _say(told, series, measure, unit, performance)
     if told.onset is not None:
         onset = min(told.onset, len(series.run_ids) - 1)
