@@ -87,11 +87,12 @@ class ShownTable:
     units: Mapping[str, Unit] = field(default_factory=dict)
     caption: str = ""
     max_rows: int = 20
+    empty: str = ""
 
     def __repr__(self) -> str:
         title = f"{self.caption}\n" if self.caption else ""
         if self.frame.empty:
-            return f"{title}no rows"
+            return self.empty or f"{title}no rows"
         columns = [[text[:_PLAIN_WIDTH] for text, _ in self._column(name)] for name in self.frame]
         heads = [_heading(name)[0] for name in self.frame]
         cells = pd.DataFrame(list(zip(*columns, strict=True)), columns=heads, dtype="object")
@@ -103,6 +104,8 @@ class ShownTable:
     def html(self) -> str:
         """Write the table as HTML, without the style it needs."""
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        if self.frame.empty and self.empty:
+            return f'<div class="sbir-table"><p class="sbir-empty">{escape(self.empty)}</p></div>'
         if self.frame.empty:
             title = f"<strong>{escape(self.caption.rstrip('.'))}</strong>: " if self.caption else ""
             return f'<div class="sbir-table"><p class="sbir-note">{title}no rows</p></div>'
@@ -145,7 +148,12 @@ class ShownTable:
 
 
 def show_table(
-    frame: pd.DataFrame, *, units: Mapping[str, Unit] | None = None, caption: str = "", max_rows: int = 20
+    frame: pd.DataFrame,
+    *,
+    units: Mapping[str, Unit] | None = None,
+    caption: str = "",
+    max_rows: int = 20,
+    empty: str = "",
 ) -> ShownTable:
     """Show a frame in a notebook or a report.
 
@@ -161,6 +169,8 @@ def show_table(
         What the table holds, above it.
     max_rows
         Rows shown at most; the table says when there are more.
+    empty
+        What to say in place of a table without rows; else it is its caption and 'no rows'.
 
     Returns
     -------
@@ -176,7 +186,7 @@ def show_table(
     is_named = any(name is not None for name in frame.index.names)
     whole = frame.reset_index() if is_named else frame
     whole, told = _join_intervals(whole)
-    return ShownTable(whole, {**told, **(units or {})}, caption, max_rows)
+    return ShownTable(whole, {**told, **(units or {})}, caption, max_rows, empty)
 
 
 def make_badge(word: str) -> str:
@@ -239,7 +249,7 @@ def _heading(name: Any) -> tuple[str, str]:
     text = str(name)
     for suffix, _, word in _SUFFIXES:
         if text.endswith(suffix) and len(text) > len(suffix):
-            stem = text.removesuffix(suffix).replace("_", " ")
+            stem = text.removesuffix(suffix).replace("_", " ").replace("cpu", "CPU")
             return f"{stem}{word}", f"{escape(stem)}<small>{escape(word)}</small>" if "," in word else ""
     return text.replace("_", " "), ""
 

@@ -84,6 +84,9 @@ def test_no_rows_are_said() -> None:
     assert "no rows" in table.html()
     assert "Gates" in table.html()
     assert repr(table) == "Gates\nno rows"
+    told = show_table(table.frame, caption="Gates", empty="No gate failed.")
+    assert repr(told) == "No gate failed."
+    assert "No gate failed." in told.html() and "Gates" not in told.html()
 
 
 def test_text_is_escaped() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
@@ -319,7 +321,7 @@ def recommendations_bar(recommendations: pd.DataFrame, *, source: str = "table r
         )
     ranked = recommendations.sort_values("rank", kind="stable")
     best = ranked.iloc[0]
-    figure = new_figure(0.9 + 0.34 * len(ranked))
+    figure = new_figure(0.9 + 0.44 * len(ranked))
     axes = figure.subplots()
     colours = [_CONFIDENCE_COLOURS[name] for name in ranked["confidence"]]
     axes.barh(range(len(ranked)), ranked["saved_s"], height=0.62, color=colours)
@@ -327,7 +329,8 @@ def recommendations_bar(recommendations: pd.DataFrame, *, source: str = "table r
         text = f"{format_seconds(saved)} ({format_share(share)})"
         write_beside(axes, text, (saved, row))
     # One change may be worth making in several places.
-    label_rows(axes, list(ranked["where"] + ": " + ranked["change"]), width=48)
+    labels = [textwrap.wrap(f"{row.change} - {row.where}", 44) for row in rows_of(ranked)]
+    label_rows(axes, ["\n".join(lines[:3]) for lines in labels], width=3 * 45)
     axes.set_xlabel("time saved per run, seconds")
     axes.margins(x=0.25)
     axes.set_xlim(left=0)
