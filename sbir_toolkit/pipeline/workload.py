@@ -96,11 +96,14 @@ def do_job(file: Path) -> None:
     job = read_json(file)
     os.environ[EVENTS_VARIABLE] = job["events"]
     write_json(
-        Path(job["outcome"]), do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]))
+        Path(job["outcome"]),
+        do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]), job.get("until")),
     )
 
 
-def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str, Any]]:
+def do_work(
+    awards: Path, recipients: Path, folder: Path, until: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Go through the stages once, from an empty store.
 
     Parameters
@@ -109,6 +112,8 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         The input files.
     folder
         Where tables and store go; empty.
+    until
+        The last stage to do; None: all.
 
     Returns
     -------
@@ -116,6 +121,16 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         For each stage, in their order, what a run's record keeps of it.
     """
     stages: dict[str, dict[str, Any]] = {}
+    for _ in _go_through(awards, recipients, folder, stages):
+        if until in stages:
+            break
+    return stages
+
+
+def _go_through(
+    awards: Path, recipients: Path, folder: Path, stages: dict[str, dict[str, Any]]
+) -> Iterator[None]:
+    """Do one stage after the other, and note what it took; stop after each, to be told to go on."""
     with _measured(START, stages) as start:
         from sbir_toolkit import sources
         from sbir_toolkit.enrichment import enrich_awards, prepare_index
@@ -127,15 +142,19 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
 
         params, store, data = Params(), folder / "store", folder / "data"
         start["rows_in"] = 0
+    yield
     with _measured("load_awards", stages) as facts:
         loaded = sources.load_awards(awards, data, params.limits)
         facts["rows_in"] = loaded.records_read
+    yield
     with _measured("load_recipients", stages) as facts:
         facts["rows_in"] = sources.load_recipients(recipients, data, params.limits).records_read
+    yield
     with _measured("match_recipients", stages) as facts:
         tables = data / "awards.parquet", data / "recipients.parquet"
         enriched = enrich_awards(*tables, data, store, params)
         facts["rows_in"] = loaded.records_read
+    yield
     with _measured("accuracy", stages) as facts:
         import pandas as pd
 
@@ -147,13 +166,14 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         report = measure_accuracy(companies, matches, index, *told, confidence=params.quality.confidence)
         write_parquet(data / "accuracy.parquet", ACCURACY.arrow(ACCURACY.check(report.table)))
         facts["rows_in"] = len(companies)
+    yield
     with _measured("quality_gates", stages) as facts:
         names = ("enriched_awards", "award_rejects", "recipients", "recipient_rejects", "accuracy")
         records = {"award_records": loaded.records_read, **enriched.counts}
         metrics = measure_quality({name: data / f"{name}.parquet" for name in names}, records, params.quality)
         decide(evaluate_gates(metrics.table, params.quality.gates))
         facts["rows_in"] = loaded.records_read
-    return stages
+    yield
 
 
 @contextlib.contextmanager
