@@ -16,6 +16,7 @@ import psutil
 KNOWS_CHILDREN = Path("/proc/thread-self/children").exists()
 KNOWS_QUEUES = Path("/proc/thread-self/schedstat").exists()
 _PAGE = resource.getpagesize()
+_LINE_BYTES = 256
 
 
 def usable_cores() -> int:
@@ -40,6 +41,18 @@ def own_bytes(pid: int) -> int:
     except (OSError, ValueError):
         return 0
     return (int(resident) - int(shared)) * _PAGE
+
+
+def newest_process() -> int:
+    """Give the number that the last process or thread to be started got; 0 where the system doesn't tell.
+
+    While it stays the same nobody has started anything.
+    Source: last field of `loadavg` (Linux, proc_loadavg(5)).
+    """
+    try:
+        return int(_read("/proc/loadavg").split()[-1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def with_descendants(pids: set[int]) -> set[int]:
@@ -93,5 +106,44 @@ def queued_by_this_thread() -> dict[int, float] | None:
     return {0: _queued_s("/proc/thread-self/schedstat")} if KNOWS_QUEUES else None
 
 
+class OwnQueues:
+    """Reads how long the threads of this process queued, again and again.
+
+    The files are kept open: to open one costs four times what reading it does. One thread asks.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+
+    def by_thread(self) -> dict[int, float] | None:
+        """Give the seconds that each thread was ready to run and had no core; None: not known."""
+        if not KNOWS_QUEUES:
+            return None
+        with os.scandir("/proc/self/task") as found:
+            threads = {thread.name for thread in found}
+        for ended in self._files.keys() - threads:
+            os.close(self._files.pop(ended))
+        queued = {}
+        for thread in threads:
+            # It may end meanwhile, and another one have its number at the next look.
+            try:
+                if thread not in self._files:
+                    self._files[thread] = os.open(f"/proc/self/task/{thread}/schedstat", os.O_RDONLY)
+                queued[int(thread)] = _second_field_s(os.pread(self._files[thread], _LINE_BYTES, 0))
+            except OSError:
+                if thread in self._files:
+                    os.close(self._files.pop(thread))
+        return queued
+
+    def close(self) -> None:
+        """Close the files; they are opened again when they are needed."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+
 def _queued_s(file: str) -> float:
-    return int(_read(file).split()[1]) / 1e9
+    return _second_field_s(_read(file))
+
+
+def _second_field_s(told: bytes) -> float:
+    return int(told.split()[1]) / 1e9

@@ -120,18 +120,16 @@ def do_work(
     dict
         For each stage, in their order, what a run's record keeps of it.
     """
-    stages: dict[str, dict[str, Any]] = {}
-    for _ in _go_through(awards, recipients, folder, stages):
-        if until in stages:
-            break
-    return stages
+    with contextlib.closing(_Laps()) as laps:
+        for _ in _go_through(awards, recipients, folder, laps):
+            if until in laps.stages:
+                break
+        return laps.stages
 
 
-def _go_through(
-    awards: Path, recipients: Path, folder: Path, stages: dict[str, dict[str, Any]]
-) -> Iterator[None]:
-    """Do one stage after the other, and note what it took; stop after each, to be told to go on."""
-    with _measured(START, stages) as start:
+def _go_through(awards: Path, recipients: Path, folder: Path, laps: _Laps) -> Iterator[None]:
+    """Do one stage after the other; stop after each, to be told to go on."""
+    with laps.stage(START) as start:
         from sbir_toolkit import sources
         from sbir_toolkit.enrichment import enrich_awards, prepare_index
         from sbir_toolkit.matching import measure_accuracy, open_index
@@ -143,19 +141,19 @@ def _go_through(
         params, store, data = Params(), folder / "store", folder / "data"
         start["rows_in"] = 0
     yield
-    with _measured("load_awards", stages) as facts:
+    with laps.stage("load_awards") as facts:
         loaded = sources.load_awards(awards, data, params.limits)
         facts["rows_in"] = loaded.records_read
     yield
-    with _measured("load_recipients", stages) as facts:
+    with laps.stage("load_recipients") as facts:
         facts["rows_in"] = sources.load_recipients(recipients, data, params.limits).records_read
     yield
-    with _measured("match_recipients", stages) as facts:
+    with laps.stage("match_recipients") as facts:
         tables = data / "awards.parquet", data / "recipients.parquet"
         enriched = enrich_awards(*tables, data, store, params)
         facts["rows_in"] = loaded.records_read
     yield
-    with _measured("accuracy", stages) as facts:
+    with laps.stage("accuracy") as facts:
         import pandas as pd
 
         companies, matches = (
@@ -167,39 +165,54 @@ def _go_through(
         write_parquet(data / "accuracy.parquet", ACCURACY.arrow(ACCURACY.check(report.table)))
         facts["rows_in"] = len(companies)
     yield
-    with _measured("quality_gates", stages) as facts:
+    with laps.stage("quality_gates") as facts:
         names = ("enriched_awards", "award_rejects", "recipients", "recipient_rejects", "accuracy")
         records = {"award_records": loaded.records_read, **enriched.counts}
         metrics = measure_quality({name: data / f"{name}.parquet" for name in names}, records, params.quality)
         decide(evaluate_gates(metrics.table, params.quality.gates))
         facts["rows_in"] = loaded.records_read
-    yield
 
 
-@contextlib.contextmanager
-def _measured(name: str, stages: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    os.environ[STAGE_VARIABLE] = name
-    sampler = TreeSampler(os.getpid(), _SAMPLE_S)
-    before, moved = _used(), sampler.sample()
-    facts: dict[str, Any] = {}
-    started, clock = time.time(), time.perf_counter()
-    sampler.start()
-    yield facts
-    elapsed_s = time.perf_counter() - clock
-    sampler.stop()
-    used, last = _used(), sampler.sample()
-    stages[name] = {
-        "status": "done",
-        "started": started,
-        "ended": started + elapsed_s,
-        "elapsed_s": elapsed_s,
-        **facts,
-        **{figure: used[figure] - before[figure] for figure in used},
-        "peak_bytes": sampler.peak_bytes_,
-        "read_bytes": last.read_bytes - moved.read_bytes,
-        "written_bytes": last.written_bytes - moved.written_bytes,
-    }
-    stages[name]["cpu_s"] = stages[name]["user_s"] + stages[name]["system_s"]
+class _Laps:
+    """What each stage takes, one after the other; one sampler watches them all."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, dict[str, Any]] = {}
+        self._sampler = TreeSampler(os.getpid(), _SAMPLE_S).start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._sampler.stop()
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Measure a stage; what else is known of it is put into the dictionary that is given."""
+        os.environ[STAGE_VARIABLE] = name
+        (seen, _), used = self._sampler.lap(), _used()
+        facts: dict[str, Any] = {}
+        started, clock = time.time(), time.perf_counter()
+        yield facts
+        elapsed_s, used_now = time.perf_counter() - clock, _used()
+        last, peak_bytes = self._sampler.lap()
+        figures = {figure: used_now[figure] - used[figure] for figure in used}
+        self.stages[name] = {
+            "status": "done",
+            "started": started,
+            "ended": started + elapsed_s,
+            "elapsed_s": elapsed_s,
+            "cpu_s": figures["user_s"] + figures["system_s"],
+            **facts,
+            **figures,
+            "queued_s": _grown(seen.queued_s, last.queued_s),
+            "others_cpu_s": _grown(seen.others_cpu_s, last.others_cpu_s),
+            "peak_bytes": peak_bytes,
+            "read_bytes": last.read_bytes - seen.read_bytes,
+            "written_bytes": last.written_bytes - seen.written_bytes,
+        }
+
+
+def _grown(before: float | None, now: float | None) -> float | None:
+    return None if before is None or now is None else max(0.0, now - before)
 
 
 def _used() -> dict[str, float]:
