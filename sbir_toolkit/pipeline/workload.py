@@ -96,11 +96,14 @@ def do_job(file: Path) -> None:
     job = read_json(file)
     os.environ[EVENTS_VARIABLE] = job["events"]
     write_json(
-        Path(job["outcome"]), do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]))
+        Path(job["outcome"]),
+        do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]), job.get("until")),
     )
 
 
-def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str, Any]]:
+def do_work(
+    awards: Path, recipients: Path, folder: Path, until: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Go through the stages once, from an empty store.
 
     Parameters
@@ -109,6 +112,8 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         The input files.
     folder
         Where tables and store go; empty.
+    until
+        The last stage to do; None: all.
 
     Returns
     -------
@@ -116,11 +121,14 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         For each stage, in their order, what a run's record keeps of it.
     """
     with contextlib.closing(_Laps()) as laps:
-        _do_stages(awards, recipients, folder, laps)
+        for _ in _go_through(awards, recipients, folder, laps):
+            if until in laps.stages:
+                break
         return laps.stages
 
 
-def _do_stages(awards: Path, recipients: Path, folder: Path, laps: _Laps) -> None:
+def _go_through(awards: Path, recipients: Path, folder: Path, laps: _Laps) -> Iterator[None]:
+    """Do one stage after the other; stop after each, to be told to go on."""
     with laps.stage(START) as start:
         from sbir_toolkit import sources
         from sbir_toolkit.enrichment import enrich_awards, prepare_index
@@ -132,15 +140,19 @@ def _do_stages(awards: Path, recipients: Path, folder: Path, laps: _Laps) -> Non
 
         params, store, data = Params(), folder / "store", folder / "data"
         start["rows_in"] = 0
+    yield
     with laps.stage("load_awards") as facts:
         loaded = sources.load_awards(awards, data, params.limits)
         facts["rows_in"] = loaded.records_read
+    yield
     with laps.stage("load_recipients") as facts:
         facts["rows_in"] = sources.load_recipients(recipients, data, params.limits).records_read
+    yield
     with laps.stage("match_recipients") as facts:
         tables = data / "awards.parquet", data / "recipients.parquet"
         enriched = enrich_awards(*tables, data, store, params)
         facts["rows_in"] = loaded.records_read
+    yield
     with laps.stage("accuracy") as facts:
         import pandas as pd
 
@@ -152,6 +164,7 @@ def _do_stages(awards: Path, recipients: Path, folder: Path, laps: _Laps) -> Non
         report = measure_accuracy(companies, matches, index, *told, confidence=params.quality.confidence)
         write_parquet(data / "accuracy.parquet", ACCURACY.arrow(ACCURACY.check(report.table)))
         facts["rows_in"] = len(companies)
+    yield
     with laps.stage("quality_gates") as facts:
         names = ("enriched_awards", "award_rejects", "recipients", "recipient_rejects", "accuracy")
         records = {"award_records": loaded.records_read, **enriched.counts}
