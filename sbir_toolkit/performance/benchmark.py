@@ -9,7 +9,7 @@ a verdict. Each repeat is preceded by the calibration task, which measures the m
 2. *Measured again.* Suspects count for nothing until fresh repeats show them again: in turns with the code of
    before where it is at hand, since what the machine does to a pair it does to both; else beside the stored
    baseline, the machine's drift taken out by the calibration. It is looked at after 10, 14, 20, 28 and
-   40 turns.
+   40 turns, until each suspect is confirmed or isn't likely to be large enough to speak of any more.
 3. A suspect that this confirms is a regression or an improvement; one that it clears is no change; one that
    is still open after the last look stays a suspect.
 
@@ -67,9 +67,9 @@ class Patience:
     """
 
     screening: int = 6
-    longest_screening: int = 15
+    longest_screening: int = 12
     looks: tuple[int, ...] = (10, 14, 20, 28, 40)
-    tight_share: float = 0.02
+    tight_share: float = 0.025
 
 
 @dataclass
@@ -149,9 +149,7 @@ class Benchmark:
         least = self._least
         level = _SUSPECT_LEVEL_IN_TURNS if self.baseline is None else _SUSPECT_LEVEL
         suspects = {
-            key
-            for key, change in changes.items()
-            if change is not None and change.is_worth_saying(least, level)
+            key for key, change in changes.items() if change is not None and change.is_suspect(least, level)
         }
         if not suspects:
             return self._tell(changes, {}, 0)
@@ -163,8 +161,9 @@ class Benchmark:
 
     @property
     def spread(self) -> float:
-        """Half the interval of the CPU time of the whole, as a share."""
-        return half_width(np.log([_cpu_s(repeat) for repeat in self.repeats_]))
+        """Half the interval of the CPU time of the whole, as a share; turns don't do the whole."""
+        whole = self.repeats_[: self.alone_] or self.repeats_
+        return half_width(np.log([_cpu_s(repeat) for repeat in whole]))
 
     @property
     def _least(self) -> float:
@@ -215,7 +214,7 @@ class Benchmark:
         least = self._least
         if change is None or change.is_worth_saying(least, self.performance.false_alarm_share):
             return False
-        return max(abs(change.low), abs(change.high)) >= least
+        return change.may_be_worth_it(least)
 
     def _compare(
         self, start: int, *, in_turns: bool, only: set[Key] | None = None

@@ -138,6 +138,8 @@ class StageVerdicts:
         counts = self.table["verdict"].value_counts()
         told = [f"{counts[verdict]} {verdict}" for verdict in SEVERITY if verdict in counts]
         first = self.regressions["sentence"].head(1).tolist() or ["No regression is confirmed"]
+        if self.regressions.empty and len(suspects := self.noteworthy.query("verdict == 'suspect'")):
+            first = [f"No regression is confirmed; the strongest suspect: {suspects['sentence'].iloc[0]}"]
         return f"{first[0]}. Of {len(self.table)} verdicts: {', '.join(told) or 'none'}."
 
     @property

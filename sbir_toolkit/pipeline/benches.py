@@ -199,17 +199,20 @@ def run_bench(
         if against and before is not None:
             before.measure()
         say("warming up")
-        now.measure()
+        order = list(now.measure().record["stages"])
 
-        def warm_up(stages: set[str]) -> None:
-            if before is not None and START not in stages:
-                warm_up_both(now, before)
+        def make_ready(suspects: set[str]) -> None:
+            """Leave out of the turns what comes after the last suspect, and importing if that isn't one."""
+            if before is not None:
+                now.until = before.until = max(suspects, key=order.index)
+                if START not in suspects:
+                    warm_up_both(now, before)
 
         bench = Benchmark(
             now.measure,
             params.performance,
             before=before.measure if before else None,
-            before_turns=warm_up,
+            before_turns=make_ready,
             baseline=baseline,
             patience=patience or Patience(),
             say=say,

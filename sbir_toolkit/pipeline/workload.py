@@ -97,11 +97,14 @@ def do_job(file: Path) -> None:
     job = read_json(file)
     os.environ[EVENTS_VARIABLE] = job["events"]
     write_json(
-        Path(job["outcome"]), do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]))
+        Path(job["outcome"]),
+        do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]), job.get("until")),
     )
 
 
-def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str, Any]]:
+def do_work(
+    awards: Path, recipients: Path, folder: Path, until: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Go through the stages once, from an empty store.
 
     Parameters
@@ -110,6 +113,8 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         The input files.
     folder
         Where tables and store go; empty.
+    until
+        The last stage to do; None: all.
 
     Returns
     -------
@@ -117,22 +122,20 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         For each stage, in their order, what a run's record keeps of it.
     """
     with contextlib.closing(_Laps()) as laps:
-        _do_stages(awards, recipients, folder, laps)
+        with laps.stage(START) as facts:
+            from sbir_toolkit.params import Params
+            from sbir_toolkit.pipeline.stage_work import WORK, Job, import_rooms
+
+            import_rooms()
+            inputs = {"awards": [str(awards)], "recipients": [str(recipients)]}
+            facts["rows_in"] = 0
+        data = folder / "data"
+        for name, do in WORK.items():
+            if until in laps.stages:
+                break
+            with laps.stage(name) as facts:
+                facts["rows_in"] = do(Job(name, Params(), inputs, data, data, folder / "store"))
         return laps.stages
-
-
-def _do_stages(awards: Path, recipients: Path, folder: Path, laps: _Laps) -> None:
-    with laps.stage(START) as facts:
-        from sbir_toolkit.params import Params
-        from sbir_toolkit.pipeline.stage_work import WORK, Job, import_rooms
-
-        import_rooms()
-        inputs = {"awards": [str(awards)], "recipients": [str(recipients)]}
-        facts["rows_in"] = 0
-    data = folder / "data"
-    for name, do in WORK.items():
-        with laps.stage(name) as facts:
-            facts["rows_in"] = do(Job(name, Params(), inputs, data, data, folder / "store"))
 
 
 class _Laps:

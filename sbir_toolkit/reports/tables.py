@@ -22,6 +22,7 @@ from sbir_toolkit.reports.units import (
     DASH,
     Unit,
     format_bytes,
+    format_change,
     format_count,
     format_day,
     format_interval,
@@ -32,6 +33,7 @@ from sbir_toolkit.reports.units import (
     format_seconds,
     format_share,
     format_shares,
+    format_step,
     format_usd,
     format_weights,
     metric_unit,
@@ -51,6 +53,7 @@ BADGES = {
 _BADGE_COLUMNS = {"verdict", "decision", "status", "severity", "confidence"}
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "bytes": format_bytes,
+    "change": format_change,
     "count": format_count,
     "day": format_day,
     "moment": format_moment,
@@ -59,6 +62,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "rate": format_rate,
     "seconds": format_seconds,
     "share": format_share,
+    "step": format_step,
     "usd": format_usd,
 }
 _SUFFIXES: tuple[tuple[str, Unit, str], ...] = (
@@ -72,10 +76,16 @@ _SUFFIXES: tuple[tuple[str, Unit, str], ...] = (
     ("_margin", "probability", " margin"),
     ("_s", "seconds", ""),
 )
+# What changed, and by how much: signed.
+_CHANGES: dict[str, tuple[Unit, str]] = {
+    "change_share": ("change", "change"),
+    "changed_s": ("step", "changed"),
+}
 _ROW_UNITS: dict[str, Unit] = {"share": "share", "count": "count", "US dollars": "usd", "date": "day"}
 _MEASURED = ("value", "low", "high")
 _TEXT_WIDTH = 160
 _PLAIN_WIDTH = 60
+_WHOLE_CAPTION = 75
 _DIGEST_SHOWN = 12
 
 
@@ -103,7 +113,9 @@ class ShownTable:
 
     def html(self) -> str:
         """Write the table as HTML, without the style it needs."""
-        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        # A short caption doesn't break because its table is narrow.
+        kind = ' class="k"' if len(self.caption) <= _WHOLE_CAPTION else ""
+        caption = f"<caption{kind}>{escape(self.caption)}</caption>" if self.caption else ""
         if self.frame.empty and self.empty:
             return f'<div class="sbir-table"><p class="sbir-empty">{escape(self.empty)}</p></div>'
         if self.frame.empty:
@@ -237,6 +249,8 @@ def _row_units(frame: pd.DataFrame) -> list[Unit]:
 def _number_unit(name: str, *, is_whole: bool) -> Unit:
     if name in {"created", "started", "ended", "since"}:
         return "moment"
+    if name in _CHANGES:
+        return _CHANGES[name][0]
     if name == "year" or name.endswith(("_year", "_id")):
         return "plain"
     for suffix, unit, _ in _SUFFIXES:
@@ -247,6 +261,8 @@ def _number_unit(name: str, *, is_whole: bool) -> Unit:
 
 def _heading(name: Any) -> tuple[str, str]:
     text = str(name)
+    if text in _CHANGES:
+        return _CHANGES[text][1], ""
     for suffix, _, word in _SUFFIXES:
         if text.endswith(suffix) and len(text) > len(suffix):
             stem = text.removesuffix(suffix).replace("_", " ").replace("cpu", "CPU")
@@ -262,6 +278,8 @@ def _head(name: str, kind: str) -> str:
 def _cell_class(unit: Unit) -> str:
     if unit in _WRITERS or unit == "plain":
         return ' class="n"'
+    if unit == "weights":
+        return ' class="e"'
     return ' class="s"' if unit in {"badge", "digest"} else ""
 
 

@@ -125,6 +125,13 @@ def test_the_workload_goes_through_the_stages(
         assert stages["match_recipients"]["queued_s"] > 0
 
 
+def test_what_comes_after_the_last_suspect_is_left_out(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """A repeat does the stages up to the one that is asked about."""
+    template = {"benchmark": "b", "role": "r", "name": "tiny"}
+    version = Version(Path(__file__).parents[2], files, tmp_path, template, until="load_awards")
+    assert list(version.measure().record["stages"]) == ["start", "load_awards"]
+
+
 def test_repeats_of_warm_processes(files: tuple[Path, Path], tmp_path: Path) -> None:
     """Forked from a process that has imported already, they do the same work; both are warm or none."""
     told = Path(__file__).parents[2], files, tmp_path, {"benchmark": "b", "role": "r", "name": "tiny"}

@@ -42,14 +42,14 @@ def phase_trends(
         From `phase_trend_frame`: run_id, created, stage, phase, elapsed_s.
     verdicts : pandas.DataFrame, optional
         The table of `judge_stages`: the stage with a confirmed change of time or CPU time is drawn, with its
-        onset.
+        onset; where nothing is confirmed, the one most suspected.
     source
         Where the history comes from, for the caption.
 
     Returns
     -------
     Chart
-        One bar per run, the oldest at the left, of the stage that changed or else took longest in the latest
+        One bar per run, the oldest at the left, of the stage that changed, or else took longest in the latest
         run. Words where there is only one run.
     """
     parts = parts[parts["elapsed_s"].notna()]
@@ -100,7 +100,7 @@ def phase_trends(
 
 
 def _change(verdicts: pd.DataFrame | None, parts: pd.DataFrame) -> dict[str, Any] | None:
-    """Find the stage with the largest confirmed change of its time or CPU time."""
+    """Find the stage with the largest confirmed change of time or CPU time, or else the most suspected."""
     if verdicts is None:
         return None
     dated = verdicts[
@@ -109,6 +109,8 @@ def _change(verdicts: pd.DataFrame | None, parts: pd.DataFrame) -> dict[str, Any
         & verdicts["onset_run"].isin(parts["run_id"])
         & verdicts["stage"].isin(parts["stage"])
     ]
+    if dated.empty and "verdict" in verdicts:
+        dated = verdicts[(verdicts["verdict"] == "suspect") & verdicts["stage"].isin(parts["stage"])]
     ranked = dated.sort_values("change_share", key=abs, ascending=False, kind="stable")
     return None if ranked.empty else {str(name): value for name, value in ranked.iloc[0].items()}
 
