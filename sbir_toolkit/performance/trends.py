@@ -24,7 +24,8 @@ def trend_frame(history_stages: pd.DataFrame, run: Mapping[str, Any] | None = No
         From `History.stages`.
     run
         The record of a run that may still be going on. When given, only runs with parameters of the same name
-        on the same machine count, and those of its stages that have ended stand as the latest.
+        on the same machine count, none that came after it, and those of its stages that have ended stand as
+        the latest.
 
     Returns
     -------
@@ -43,7 +44,8 @@ def trend_frame(history_stages: pd.DataFrame, run: Mapping[str, Any] | None = No
 def _with_run(done: pd.DataFrame, run: Mapping[str, Any]) -> pd.DataFrame:
     machine = describe_machine(run.get("environment") or {})
     is_alike = (done["name"] == run.get("name")) & (done["machine"] == machine)
-    earlier = done[is_alike & (done["run_id"] != run["run_id"])]
+    is_before = (done["created"] <= run["created"]) & (done["run_id"] != run["run_id"])
+    earlier = done[is_alike & is_before]
     figures = ("elapsed_s", "rows_in", "peak_bytes")
     own = pd.DataFrame(
         [
