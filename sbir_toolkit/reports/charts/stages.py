@@ -36,6 +36,7 @@ from sbir_toolkit.reports.charts.base import (
 )
 from sbir_toolkit.reports.units import (
     format_bytes,
+    format_change,
     format_count,
     format_moment,
     format_seconds,
@@ -260,10 +261,11 @@ def stage_trends(
 def _onsets(verdicts: pd.DataFrame | None, runs: dict[str, int]) -> dict[str, int]:
     if verdicts is None:
         return {}
-    dated = verdicts[
-        (verdicts["phase"] == "all") & (verdicts["measure"] == "time") & verdicts["onset_run"].isin(runs)
-    ]
-    return {row.stage: runs[row.onset_run] for row in rows_of(dated)}
+    dated = verdicts[verdicts["onset_run"].isin(runs)]
+    # That of the stage's time, or else of what else of it has changed.
+    is_else = (dated["phase"] != "all").astype(int) + 2 * (dated["measure"] != "time").astype(int)
+    first = dated.loc[is_else.sort_values(kind="stable").index].drop_duplicates("stage")
+    return {row.stage: runs[row.onset_run] for row in rows_of(first)}
 
 
 def _fences(verdicts: pd.DataFrame | None) -> dict[str, _Fence]:
@@ -284,7 +286,7 @@ def _onset_title(verdicts: pd.DataFrame | None) -> str:
     first = dated.iloc[0]
     where = first["stage"] if first["phase"] == "all" else f"{first['stage']}, {first['phase']}"
     word = "slower" if first["change_share"] > 0 else "faster"
-    share = format_share(abs(first["change_share"]))
+    share = format_change(abs(first["change_share"])).removeprefix("+")
     return f"{readable(where)} {word} by {share} since run {first['onset_run']}"
 
 
