@@ -48,7 +48,7 @@ class Gate(Section):
     )
     action: Action = Field(
         "block",
-        description="On fail: continue; quarantine the failing rows; degrade what follows; block stages; stop.",
+        description="On fail: continue; quarantine failing rows; degrade what follows; block stages; stop.",
     )
     blocks: tuple[str, ...] = Field((), description="Stages it blocks; empty: those that ask for the gates.")
 
