@@ -81,6 +81,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def mark_used(folder: Path) -> None:
+    """Note that something kept from run to run was used just now: what nobody uses is pruned one day."""
+    os.utime(folder)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic_path(path) as temporary:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -156,6 +157,88 @@ def test_sampler_tells_what_others_used() -> None:
     assert usage.others_cpu_s is not None
     assert usage.others_cpu_s > 0.45
     assert usage.cpu_s < 0.5
+
+
+@pytest.mark.skipif(not proc.KNOWS_QUEUES, reason="the system doesn't tell how long threads queue")
+def test_queueing_is_read_of_the_threads_that_are_there() -> None:
+    """Threads come and go, and a fork has other ones than its parent: each is asked for its own figures."""
+    queues, go_on = proc.OwnQueues(), threading.Event()
+
+    def threads() -> set[int]:
+        queued = queues.by_thread()
+        assert queued is not None
+        assert min(queued.values()) >= 0
+        return set(queued)
+
+    before, worker = threads(), threading.Thread(target=go_on.wait)
+    worker.start()
+    assert threads() == before | {worker.native_id}
+    go_on.set()
+    worker.join()
+    until = time.monotonic() + 5  # the system may take a moment longer
+    while threads() != before:
+        assert time.monotonic() < until
+    queues.close()
+    assert threads() == before
+
+
+@pytest.mark.skipif(not proc.KNOWS_QUEUES, reason="the system doesn't tell how long threads queue")
+def test_a_thread_closes_its_file_when_it_ends() -> None:
+    """However many threads measure phases, no files stay open behind them."""
+
+    def files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    proc.queued_by_this_thread()
+    before, seen = files(), []
+    for _ in range(20):
+        thread = threading.Thread(target=lambda: seen.append(proc.queued_by_this_thread()))
+        thread.start()
+        thread.join()
+    assert len(seen) == 20
+    assert min(queued[0] for queued in seen if queued) >= 0
+    assert files() == before
+
+
+def test_a_phase_in_a_fork_asks_for_its_own_threads(events: Path) -> None:
+    """A fork doesn't read the files that its parent opened of the parent's threads."""
+    with meter.phase("before"):
+        pass
+    if (child := os.fork()) == 0:
+        with meter.phase("forked"):
+            pass
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    forked = read_lines(events)[-1]
+    assert (forked["phase"], forked["pid"]) == ("forked", child)
+    assert forked["queued_s"] is None or 0 <= forked["queued_s"] <= 1
+
+
+def test_laps_share_what_was_used_and_have_peaks_of_their_own() -> None:
+    """What one lap held at most isn't the next one's peak; CPU time goes on being counted."""
+    size = 100_000_000
+    script = f"input(); x = bytearray({size}); x[::4096] = b'1' * len(x[::4096]); print(flush=True); input()"
+    script += "; del x; print(flush=True); input()"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        sampler = meter.TreeSampler(process.pid, 0.05).start()
+        idle, _ = sampler.lap()
+        peaks = []
+        for _ in range(2):
+            process.stdin.write("\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            usage, peak_bytes = sampler.lap()
+            peaks.append(peak_bytes)
+        time.sleep(0.1)
+        _, last = sampler.lap()
+        sampler.stop()
+        process.communicate("\n")
+    assert peaks[0] > size
+    assert last < size
+    assert usage.cpu_s > idle.cpu_s
 
 
 def test_queueing_is_not_known_everywhere(events: Path, monkeypatch: pytest.MonkeyPatch) -> None:

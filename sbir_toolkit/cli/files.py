@@ -1,4 +1,4 @@
-"""Commands about the official files: fetch them."""
+"""Commands about files: fetch the official ones, remove what nobody uses any more."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def add_commands(commands: Commands) -> None:
     )
     add_overrides(added)
 
+    added = add_command(commands, "prune", prune)
+    added.add_argument(
+        "--days",
+        type=float,
+        default=90,
+        help="what was used within so many days stays (default: %(default)s)",
+    )
+    added.add_argument("--dry-run", action="store_true", help="only say what would go")
+
 
 def fetch(options: argparse.Namespace) -> int:
     """Fetch an official file: resumed where it stopped, only if there is a newer one, with its digest."""
@@ -33,4 +42,13 @@ def fetch(options: argparse.Namespace) -> int:
     name = PurePosixPath(urlsplit(url).path).name
     path = project.root / (named if isinstance(named, str) else f"data/{name}")
     print(fetch_file(url, path, params.fetch, say=say_aside))
+    return 0
+
+
+def prune(options: argparse.Namespace) -> int:
+    """Remove from the store what no run has used for long; all of it can be made or fetched again."""
+    from sbir_toolkit.pipeline.project import find_project
+    from sbir_toolkit.pipeline.pruning import prune_store
+
+    print(prune_store(find_project(options.outputs), days=options.days, is_dry=options.dry_run))
     return 0

@@ -40,7 +40,7 @@ from sbir_toolkit.matching import build_index, open_index
 from sbir_toolkit.memory import release
 from sbir_toolkit.meter import phase
 from sbir_toolkit.params import Params
-from sbir_toolkit.storage import digest_file, digest_value
+from sbir_toolkit.storage import digest_file, digest_value, mark_used
 from sbir_toolkit.tables import ENRICHED_AWARDS, MATCHES
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
@@ -203,6 +203,7 @@ def link_awards(
     workers = worker_count(params.compute)
     with locked(home / "writer.lock", "the matching of these recipients", wait_s=LONGEST_WAIT_S):
         journal = Journal(home)
+        mark_used(home)
         with phase("match", rows=companies):
             plan = plan_chunks(tables.companies, journal, params, workers, depends_on)
             pieces = execute_chunks(
@@ -307,6 +308,7 @@ def prepare_index(
     with locked(store / "index" / f"{key}.lock", "this recipient index", wait_s=LONGEST_WAIT_S):
         if not folder.exists():
             build_index(recipients, folder, params.matching, contracts, memory_mb=params.limits.memory_mb)
+        mark_used(folder)
     open_index(folder)
     return folder
 

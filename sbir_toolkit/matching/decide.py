@@ -46,8 +46,8 @@ class Choice:
 def choose(index: RecipientIndex, pairs: Candidates, probability: Floats, companies: int) -> Choice:
     """Pick each company's best recipient and the best one of another firm.
 
-    A firm with several records may be more probable as a whole than the one with the best record: of the firms
-    of the two best records the more probable one comes first.
+    A firm with several records may be more probable than the one with the best record: of the firms of the
+    two best records the more probable one comes first.
 
     Parameters
     ----------

@@ -12,13 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sbir_toolkit.meter.proc import queued_by_this_thread, queued_by_thread
+from sbir_toolkit.meter.proc import OwnQueues, queued_by_this_thread
 from sbir_toolkit.storage import append_line
 
 _DISK_BLOCK = 512
 BEAT_S = 0.5
 EVENTS_VARIABLE = "SBIR_EVENTS"
 STAGE_VARIABLE = "SBIR_STAGE"
+
+_own_queues = OwnQueues()
+# A forked child has its parent's open files, which tell of its parent's threads.
+os.register_at_fork(after_in_child=_own_queues.close)
 
 
 @dataclass
@@ -108,7 +112,7 @@ def phase(name: str, rows: int | None = None) -> Iterator[Span]:
 def _queued(*, is_main: bool) -> dict[int, float] | None:
     if not os.environ.get(EVENTS_VARIABLE):
         return None
-    return queued_by_thread(os.getpid()) if is_main else queued_by_this_thread()
+    return _own_queues.by_thread() if is_main else queued_by_this_thread()
 
 
 def _grown(before: dict[int, float] | None, after: dict[int, float] | None) -> float | None:

@@ -13,6 +13,7 @@ from sbir_toolkit.meter.proc import (
     KNOWS_CHILDREN,
     KNOWS_QUEUES,
     busy_cpu_s,
+    newest_process,
     own_bytes,
     queued_by_thread,
     with_descendants,
@@ -57,7 +58,8 @@ class TreeSampler:
     Attributes
     ----------
     peak_bytes_ : int
-        Largest memory of the whole tree seen so far (PSS; RSS where the system gives no PSS).
+        Largest memory of the whole tree seen in this lap, or so far where there are no laps (PSS; RSS where
+        the system gives no PSS).
     last_ : TreeUsage
         The last sample. CPU time, I/O and the time queued for a core include processes and threads that
         have ended, as last seen.
@@ -73,6 +75,8 @@ class TreeSampler:
         self._busy: tuple[float, float] | None = None
         self._walked: dict[int, tuple[int, int]] = {}
         self._next_walk = 0.0
+        self._known: tuple[int, set[int]] = 0, set()
+        self._looking = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"sampler-{pid}", daemon=True)
         self.peak_bytes_ = 0
@@ -88,9 +92,21 @@ class TreeSampler:
         self._stop.set()
         self._thread.join()
 
+    def lap(self) -> tuple[TreeUsage, int]:
+        """Look once, now; give it with the peak since the last lap, and let a new one begin."""
+        with self._looking:
+            usage = self._sample()
+            peak_bytes, self.peak_bytes_ = self.peak_bytes_, usage.memory_bytes
+        return usage, peak_bytes
+
     def sample(self) -> TreeUsage:
         """Look once, now."""
+        with self._looking:
+            return self._sample()
+
+    def _sample(self) -> TreeUsage:
         processes = []
+        newest = newest_process()
         with contextlib.suppress(psutil.Error):
             for process in [self._root, *self._descendants()]:
                 with contextlib.suppress(psutil.Error):
@@ -103,11 +119,13 @@ class TreeSampler:
                     processes.append(process)
         if time.monotonic() >= self._next_walk:
             self._walk(processes)
+        pids = {process.pid for process in processes}
+        self._known = newest, pids
         moved, cpu_s = list(self._io.values()), sum(self._cpu.values())
         # Of the tree that is gone by now, the last look stands; so does it of all others.
         others_cpu_s = self._used_by_others(cpu_s) if processes else self.last_.others_cpu_s
         self.last_ = TreeUsage(
-            self._held({process.pid for process in processes}),
+            self._held(pids),
             cpu_s,
             len(processes),
             sum(io[0] for io in moved),
@@ -154,7 +172,13 @@ class TreeSampler:
         )
 
     def _glance(self) -> None:
-        self.peak_bytes_ = max(self.peak_bytes_, self._held(with_descendants(set(self._walked))))
+        with self._looking:
+            newest, (seen, pids) = newest_process(), self._known
+            # Nine tenths of a glance would be asking for children that nobody has started since.
+            if not newest or newest != seen:
+                pids = with_descendants(pids)
+                self._known = newest, pids
+            self.peak_bytes_ = max(self.peak_bytes_, self._held(pids))
 
     def _watch(self) -> None:
         while not self._stop.is_set():

@@ -22,7 +22,8 @@ from sbir_toolkit.performance.chunk_savings import find_chunk_savings
 from sbir_toolkit.performance.savings import RunTimes, find_run_savings
 from sbir_toolkit.tables import RECOMMENDATIONS
 
-_SHOWN = {"saved_s": "{:,.3g} s".format, "saved_share": "{:.1%}".format}
+_HEADINGS = {"saved_s": "would save", "saved_share": "share of the time"}
+_SHOWN = {"would save": "{:,.3g} s".format, "share of the time": "{:.1%}".format}
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Recommendations:
     ----------
     table : pandas.DataFrame
         Of the contract RECOMMENDATIONS, the largest saving first.
-    elapsed_s : float
-        Wall time of the run, to which the shares refer.
+    covers : str
+        What the shares refer to: the time of the run, or, while it is going on, of its stages so far.
     worth_share : float
         The smallest share of it that is worth a recommendation.
     unknowns : tuple of str
@@ -44,7 +45,7 @@ class Recommendations:
     """
 
     table: pd.DataFrame
-    elapsed_s: float
+    covers: str
     worth_share: float
     unknowns: tuple[str, ...]
     settings: tuple[tuple[str, ...], ...] = ()
@@ -53,14 +54,11 @@ class Recommendations:
     def sentence(self) -> str:
         """The whole in one sentence."""
         if self.table.empty:
-            return (
-                f"Nothing is worth changing: no saving reaches {self.worth_share:.0%} of the run's "
-                f"{self.elapsed_s:,.1f} s."
-            )
+            return f"Nothing is worth changing: no saving reaches {self.worth_share:.0%} of {self.covers}."
         best = self.table.iloc[0]
         return (
-            f"{len(self.table)} change(s) worth making; the largest would save {best['saved_s']:,.1f} s "
-            f"({best['saved_share']:.0%} of the run's {self.elapsed_s:,.1f} s)."
+            f"{len(self.table)} change(s) worth making; the largest would save {best['saved_s']:,.1f} s, "
+            f"{best['saved_share']:.0%} of {self.covers}."
         )
 
     def __repr__(self) -> str:
@@ -74,8 +72,10 @@ class Recommendations:
 
     def _repr_html_(self) -> str:
         unknowns = "".join(f"<li>Not known: {html.escape(unknown)}</li>" for unknown in self.unknowns)
-        body = "" if self.table.empty else self.table.to_html(index=False, border=0, formatters=_SHOWN)
-        return f"<p>{html.escape(self.sentence)}</p>{body}<ul>{unknowns}</ul>"
+        shown = self.table.rename(columns=_HEADINGS)
+        body = "" if shown.empty else shown.to_html(index=False, border=0, formatters=_SHOWN)
+        table = f'<div class="sbir-table">{body}</div>' if body else ""
+        return f"<p>{html.escape(self.sentence)}</p>{table}" + (f"<ul>{unknowns}</ul>" if unknowns else "")
 
 
 def recommend(
@@ -126,4 +126,4 @@ def recommend(
     )
     settings = tuple(saving.settings for saving, _ in worth)
     not_known = (*unknowns, *unknown_chunks)
-    return Recommendations(table, times.elapsed_s, performance.worth_share, not_known, settings)
+    return Recommendations(table, times.covers, performance.worth_share, not_known, settings)

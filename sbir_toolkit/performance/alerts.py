@@ -103,6 +103,7 @@ def _change_alert(row: Mapping[Any, Any]) -> dict[str, Any]:
         "unit": row["unit"],
         "baseline": row["baseline"],
         "change_share": row["change_share"],
+        "trend": row["trend"],
     }
     onset = {"onset_run": row["onset_run"]} if row["verdict"] == "regression" else {}
     return {

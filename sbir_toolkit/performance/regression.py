@@ -34,7 +34,7 @@ from sbir_toolkit.params import Performance
 from sbir_toolkit.performance.history import History
 from sbir_toolkit.performance.rule import Judgement, judge_series
 from sbir_toolkit.performance.schema import describe_machine
-from sbir_toolkit.performance.series import IDENTITIES, MEASURES, Series, observe, pick_series
+from sbir_toolkit.performance.series import IDENTITIES, MEASURES, Series, observe, pick_series, sketch
 
 _KINDS = {
     "id": "str",
@@ -51,7 +51,9 @@ _KINDS = {
     "measured_again": "int64",
     "onset_run": "str",
     "since": "float64",
+    "trend": "str",
     "verdict": "str",
+    "missing": "str",
     "sentence": "str",
 }
 VERDICT_COLUMNS = tuple(_KINDS)
@@ -76,7 +78,8 @@ class StageVerdicts:
     table : pandas.DataFrame
         One row for each stage, phase and measure, the worst first: id (what `accept` takes), stage, phase,
         measure (time, cpu, memory or io), unit, value, baseline, low and high (fence), change_share, runs (in
-        the baseline), measured_again (since the suspect), onset_run, since (seconds since 1970), verdict,
+        the baseline), measured_again (since the suspect), onset_run, since (seconds since 1970), trend (the
+        last costs as bars; null where none was judged), verdict, missing (what an unknown verdict lacks),
         sentence.
     """
 
@@ -117,11 +120,26 @@ class StageVerdicts:
         return ordered
 
     @property
+    def missing(self) -> pd.DataFrame:
+        """What the unknown verdicts lack: missing, stages, verdicts (how many), most first."""
+        unknown = self.table[self.table["verdict"] == "unknown"]
+        grouped = unknown.groupby("missing").agg(
+            stages=("stage", lambda stages: ", ".join(stages.unique())), verdicts=("id", "size")
+        )
+        return grouped.sort_values("verdicts", ascending=False, kind="stable").reset_index()
+
+    @property
     def sentence(self) -> str:
         """The whole in one sentence."""
+        if len(self.table) and self.verdict == "unknown" and not (self.table["verdict"] == "no change").any():
+            return (
+                f"Too early to say: none of {len(self.table)} measures can be compared with earlier runs yet."
+            )
         counts = self.table["verdict"].value_counts()
         told = [f"{counts[verdict]} {verdict}" for verdict in SEVERITY if verdict in counts]
         first = self.regressions["sentence"].head(1).tolist() or ["No regression is confirmed"]
+        if self.regressions.empty and len(suspects := self.noteworthy.query("verdict == 'suspect'")):
+            first = [f"No regression is confirmed; the strongest suspect: {suspects['sentence'].iloc[0]}"]
         return f"{first[0]}. Of {len(self.table)} verdicts: {', '.join(told) or 'none'}."
 
     @property
@@ -253,14 +271,16 @@ def _row(own: Any, measure: str, series: Series, performance: Performance) -> di
         "value": math.nan,
         "onset_run": None,
         "since": math.nan,
+        "trend": None,
     }
     if not series.run_ids or series.run_ids[-1] != own.run_id:
         told = Judgement("unknown")
-        sentence = f"no verdict on {NOUNS[measure]}: it wasn't measured, or was nothing"
+        missing: str | None = "it wasn't measured, or was nothing"
     else:
         told = judge_series(series.values, performance, series.created)
-        found["value"] = series.values[-1]
-        sentence = _say(told, series, measure, unit, performance)
+        missing = _missing(series, performance) if told.verdict == "unknown" else None
+        found |= {"value": series.values[-1], "trend": sketch(series.values)}
+    sentence = _say(told, series, measure, unit) if missing is None else _say_unknown(measure, unit, missing)
     if told.onset is not None:
         onset = min(told.onset, len(series.run_ids) - 1)
         found |= {"onset_run": series.run_ids[onset], "since": series.created[onset]}
@@ -273,16 +293,27 @@ def _row(own: Any, measure: str, series: Series, performance: Performance) -> di
         "runs": told.runs,
         "measured_again": told.measured_again,
         "verdict": told.verdict,
+        "missing": missing,
         "sentence": f"{where}: {sentence}",
     }
 
 
-def _say(told: Judgement, series: Series, measure: str, unit: str, performance: Performance) -> str:
-    noun = NOUNS[measure] + (" per row" if unit.endswith("per row") else "")
-    if told.verdict == "unknown":
-        missing = ", ".join(f"{count} {reason}" for reason, count in series.not_alike.items())
-        known = f"{len(series.values) - 1} of {performance.min_history_runs} comparable earlier runs"
-        return f"no verdict yet on {noun}: {known}" + (f"; not comparable: {missing}" if missing else "")
+def _missing(series: Series, performance: Performance) -> str:
+    other = ", ".join(f"{count} {reason}" for reason, count in series.not_alike.items())
+    known = f"{len(series.values) - 1} of {performance.min_history_runs} comparable earlier runs"
+    return known + (f"; not comparable: {other}" if other else "")
+
+
+def _noun(measure: str, unit: str) -> str:
+    return NOUNS[measure] + (" per row" if unit.endswith("per row") else "")
+
+
+def _say_unknown(measure: str, unit: str, missing: str) -> str:
+    return f"no verdict yet on {_noun(measure, unit)}: {missing}"
+
+
+def _say(told: Judgement, series: Series, measure: str, unit: str) -> str:
+    noun = _noun(measure, unit)
     drift = ", the machine's drift taken out" if series.is_calibrated else ""
     change = (
         f"{noun} {write_cost(series.values[-1], unit)} against {write_cost(told.baseline, unit)} in the"
@@ -307,7 +338,9 @@ def _say(told: Judgement, series: Series, measure: str, unit: str, performance: 
 
 def _no_work(name: str, stage: Mapping[str, Any]) -> dict[str, Any]:
     origin = f" from run {stage['reused_from']}" if stage.get("reused_from") else ""
-    sentence = f"{name}: nothing to compare, the stage was {stage.get('status')}{origin}"
+    missing = f"nothing to compare, the stage was {stage.get('status')}{origin}"
+    if stage.get("status") in ("pending", "running"):
+        missing = "it hadn't ended when this was written"
     empty = {column: math.nan for column, kind in _KINDS.items() if kind == "float64"}
     return {
         **empty,
@@ -320,7 +353,8 @@ def _no_work(name: str, stage: Mapping[str, Any]) -> dict[str, Any]:
         "measured_again": 0,
         "onset_run": None,
         "verdict": "unknown",
-        "sentence": sentence,
+        "missing": missing,
+        "sentence": f"{name}: {missing}",
     }
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 
 from sbir_toolkit.performance.figures import START_UP
 
-# What the phases that build the recipient index are called by.
+# What the phases that build the recipient index are called by, and what the matching itself is called.
 _INDEX = "index"
+_MATCH = "match"
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,14 @@ class RunTimes:
         Start and end of each stage.
     cpu_s
         CPU time of each stage, where it was measured.
+    is_over
+        Whether the run has ended, so that all of it is covered.
     """
 
     elapsed_s: float
     spans: dict[str, tuple[float, float]]
     cpu_s: dict[str, float]
+    is_over: bool = True
 
     @classmethod
     def of(cls, figures: pd.DataFrame, run: Mapping[str, Any]) -> RunTimes:
@@ -60,9 +64,17 @@ class RunTimes:
         }
         known = stages.dropna(subset=["cpu_s"])
         cpu_s = {str(stage): float(cpu) for stage, cpu in zip(known["stage"], known["cpu_s"], strict=True)}
-        total = (run.get("totals") or {}).get("elapsed_s")
+        # A run that is resumed still has the totals of the attempt before.
+        total = (run.get("totals") or {}).get("elapsed_s") if run.get("status") != "running" else None
         elapsed_s = float(total) if total else max((end for _, end in spans.values()), default=0.0)
-        return cls(elapsed_s, spans, cpu_s)
+        return cls(elapsed_s, spans, cpu_s, is_over=bool(total))
+
+    @property
+    def covers(self) -> str:
+        """What the shares refer to, in words."""
+        if self.is_over:
+            return f"the run's {self.elapsed_s:,.1f} s"
+        return f"the first {self.elapsed_s:,.1f} s of the run ({', '.join(self.spans)})"
 
     def alone_s(self, stage: str) -> float:
         """Time in which this stage ran and no other did: the most that the run can save by it."""
@@ -82,7 +94,7 @@ def find_run_savings(
     times: RunTimes, figures: pd.DataFrame, run: Mapping[str, Any], history_stages: pd.DataFrame | None
 ) -> tuple[list[Saving], list[str]]:
     """Apply the rules that look at whole stages; give the savings, and what can't be said."""
-    savings, unknowns = _start_ups(times, figures), []
+    savings, unknowns = [*_start_ups(times, figures), *_matching_alone(times, figures, run)], []
     if history_stages is None:
         unknowns.append("whether work was done before: no history was given")
     else:
@@ -114,6 +126,34 @@ def _start_ups(times: RunTimes, figures: pd.DataFrame) -> list[Saving]:
     )
     change = "Run only the stages whose reports you need (--only STAGE)"
     return [Saving(change, "all stages", saved_s, evidence, "low")]
+
+
+def _matching_alone(times: RunTimes, figures: pd.DataFrame, run: Mapping[str, Any]) -> list[Saving]:
+    """Compute what the links alone would cost, without notebooks, reports, estimates and gates.
+
+    That is one start-up and the phases of the stage that matches and of those that it needs. Saved: the time
+    in which stages ran, less that. Silent where one of these stages did no work in this run: then nothing
+    says what it takes.
+    """
+    stages = run.get("stages", {})
+    matchers = figures.loc[figures["phase"] == _MATCH, "stage"].tolist()
+    if not matchers or "needs" not in stages[matchers[0]]:
+        return []
+    path = {matchers[0]}
+    while more := {needed for stage in path for needed in stages[stage].get("needs", ())} - path:
+        path |= more
+    own = figures[figures["stage"].isin(list(path)) & (figures["phase"] != "all")]
+    is_start = own["phase"] == START_UP
+    if set(own.loc[is_start, "stage"]) != path:
+        return []
+    work_s, start_s = float(own.loc[~is_start, "own_s"].sum()), float(own.loc[is_start, "elapsed_s"].min())
+    saved_s = times.covered_s - work_s - start_s
+    evidence = (
+        f"reading and matching took {work_s:.1f} s and a start {start_s:.1f} s; the other "
+        f"{saved_s:.1f} s went to notebooks, charts, reports, estimates and gates"
+    )
+    change = "Where only the links are wanted, make them without notebooks (sbir-toolkit match)"
+    return [Saving(change, "all stages", saved_s, evidence, "medium")]
 
 
 def _redone_stages(times: RunTimes, run: Mapping[str, Any], history: pd.DataFrame) -> list[Saving]:

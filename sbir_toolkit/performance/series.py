@@ -11,7 +11,7 @@ Costs are figures over the work done: seconds per row, bytes moved per row; peak
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,8 @@ _COLUMNS = (
     "peak_bytes",
     "io_bytes",
 )
+_BARS = "▁▂▃▄▅▆▇█"
+_SHOWN = 24
 _NUMBERS = ("created", "calibration_s", "rows", "elapsed_s", "cpu_s", "peak_bytes", "io_bytes")
 
 
@@ -161,6 +163,20 @@ def pick_series(
         is_calibrated=is_calibrated,
         not_alike={reason: count for reason, count in not_alike.items() if count},
     )
+
+
+def sketch(values: Sequence[float]) -> str:
+    """Draw the last of some costs as a line of bars, from the lowest to the highest of them.
+
+    Examples
+    --------
+    >>> sketch([1.0, 1.02, 0.98, 1.3, 1.32])
+    '▁▁▁▇█'
+    """
+    shown = values[-_SHOWN:]
+    low, high = min(shown), max(shown)
+    step = (high - low) / len(_BARS) or 1.0
+    return "".join(_BARS[min(int((value - low) / step), len(_BARS) - 1)] for value in shown)
 
 
 def _without_drift(

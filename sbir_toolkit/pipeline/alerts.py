@@ -87,9 +87,15 @@ def _body(settled: Settled) -> str:
 
 
 def _describe(alert: Alert) -> str:
-    figures = ", ".join(f"{key}: {value}" for key, value in alert["metrics"].items() if value is not None)
+    told = {name: value for name, value in alert["metrics"].items() if value is not None}
+    told.pop("cause", None)  # the message ends with it
+    figures = ", ".join(f"{name}: {_write(value)}" for name, value in told.items())
     often = f" (run {alert['runs']} in a row, since {alert['since']})" if alert["since"] else ""
     return f"- **{alert['severity']}** {alert['message']}{often}" + (f"  \n  {figures}" if figures else "")
+
+
+def _write(value: Any) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def _sink_alert(words: str) -> Alert:

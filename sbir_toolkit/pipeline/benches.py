@@ -11,18 +11,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.params import Params
 from sbir_toolkit.performance import (
     Baseline,
@@ -39,6 +36,7 @@ from sbir_toolkit.performance.schema import describe_machine
 from sbir_toolkit.pipeline.project import Project, input_path, make_synthetic_input
 from sbir_toolkit.pipeline.repeats import CHILD, Version, warm_up_both
 from sbir_toolkit.pipeline.run import describe_environment
+from sbir_toolkit.pipeline.scratch import checked_out, scratch_folder
 from sbir_toolkit.pipeline.stages import load_pipeline
 from sbir_toolkit.pipeline.workload import START, Workload
 from sbir_toolkit.storage import digest_value
@@ -184,36 +182,37 @@ def run_bench(
     }
     baseline = None if against else stored_baseline(history, name, machine)
     revision = against or (_turning_point(baseline, environment) if baseline else None)
-    scratch = project.store / "bench"
-    scratch.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(dir=scratch) as folder,
-        checked_out(project.root, revision, Path(folder) / "code", is_asked=against is not None) as old,
+        scratch_folder(project) as folder,
+        checked_out(project.root, revision, folder, is_asked=against is not None) as old,
         ExitStack() as closing,
     ):
         code = code_version(project.root)
-        now = Version(_HERE, files, Path(folder), {**told, "name": name, "role": "r", "code": code}, child)
+        now = Version(_HERE, files, folder, {**told, "name": name, "role": "r", "code": code}, child)
         closing.enter_context(now)
         before = None
         if old is not None and revision is not None:
             was = {"commit": revision, "is_dirty": False, "digest": None}
             own = {**told, "name": f"{name}, before", "role": "b", "code": was}
-            before = Version(old, files, Path(folder), own)
+            before = Version(old, files, folder, own)
             closing.enter_context(before)
         if against and before is not None:
             before.measure()
         say("warming up")
-        now.measure()
+        order = list(now.measure().record["stages"])
 
-        def warm_up(stages: set[str]) -> None:
-            if before is not None and START not in stages:
-                warm_up_both(now, before)
+        def make_ready(suspects: set[str]) -> None:
+            """Leave out of the turns what comes after the last suspect, and importing if that isn't one."""
+            if before is not None:
+                now.until = before.until = max(suspects, key=order.index)
+                if START not in suspects:
+                    warm_up_both(now, before)
 
         bench = Benchmark(
             now.measure,
             params.performance,
             before=before.measure if before else None,
-            before_turns=warm_up,
+            before_turns=make_ready,
             baseline=baseline,
             patience=patience or Patience(),
             say=say,
@@ -302,43 +301,6 @@ def make_files(
         say(f"written: {workload.awards:,} awards, {workload.recipients:,} recipients")
     awards, recipients = (input_path(project, own, name) for name in ("awards", "recipients"))
     return (awards, recipients), f"bench {workload.name} {awards.parent.name}"
-
-
-@contextmanager
-def checked_out(
-    project: Path, revision: str | None, folder: Path, *, is_asked: bool
-) -> Iterator[Path | None]:
-    """Have a revision's code in a folder for a while; None where that can't be and wasn't asked for.
-
-    Raises
-    ------
-    ParameterError
-        When it was asked for.
-    """
-    if revision is None:
-        yield None
-        return
-    git = ["git", "-C", str(project), "worktree"]
-    made = subprocess.run(
-        [*git, "add", "--detach", "--force", str(folder), revision],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        has_workload = (folder / "sbir_toolkit" / "pipeline" / "workload.py").exists()
-        if made.returncode == 0 and has_workload:
-            yield folder
-        elif is_asked:
-            got = made.stderr.strip() or "a commit from before there was a benchmark"
-            raise ParameterError(
-                explain("this revision can't be measured", where=revision, expected="a commit", got=got)
-            )
-        else:
-            yield None
-    finally:
-        if made.returncode == 0:
-            subprocess.run([*git, "remove", "--force", str(folder)], capture_output=True, check=False)
 
 
 def _turning_point(baseline: Baseline, environment: dict[str, Any]) -> str | None:

@@ -3,8 +3,9 @@
 An alert's id stays the same from run to run, so this can tell what is new from what goes on, and what is
 gone. The same thing found twice is said once. What comes back run after run gets louder. What follows from
 something else that is reported already is muted: a failed stage accounts for whatever is wrong with the
-stages behind it, and a gate on the input for the gates on the result. What a person silenced, with a reason
-and a last day, is muted too. Muted alerts are still listed, with why.
+stages behind it, a gate on the input for the gates on the result, and a stage that got slower for its phases
+that did. What a person silenced, with a reason and a last day, is muted too. Muted alerts are still listed,
+with why.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def settle_alerts(
         and `state`: new, louder or ongoing.
     """
     once: dict[str, Alert] = {}
-    for alert in sorted(found, key=lambda alert: -LEVELS.index(alert["severity"])):
+    for alert in sorted(found, key=lambda alert: -_level(alert)):
         once.setdefault(alert["id"], alert)
     said: list[Alert] = []
     muted: list[Alert] = []
@@ -77,7 +78,7 @@ def settle_alerts(
         grown = _grow(alert, earlier, alerting.escalate_after_runs)
         why = _silence(alert["id"], alerting, today) or _cause(alert, list(once.values()), pipeline)
         (muted if why else said).append({**grown, "muted": why} if why else grown)
-    said.sort(key=lambda alert: -LEVELS.index(alert["severity"]))
+    said.sort(key=lambda alert: -_level(alert))
     was_judged = any(alert["id"].startswith("gate:") for alert in found)
     resolved = [
         {**alert, "state": "resolved"}
@@ -100,8 +101,8 @@ def _grow(alert: Alert, earlier: Sequence[Mapping[str, Any]], after: int) -> Ale
         if alert["id"] not in ids:
             break
         runs, since = runs + 1, record["run_id"]
-    louder = min(LEVELS.index(alert["severity"]) + runs // after, len(LEVELS) - 1)
-    is_louder = runs > 1 and runs % after == 0 and louder > LEVELS.index(alert["severity"])
+    louder = min(_level(alert) + runs // after, len(LEVELS) - 1)
+    is_louder = runs > 1 and runs % after == 0 and louder > _level(alert)
     state = "new" if runs == 1 else "louder" if is_louder else "ongoing"
     return {**alert, "severity": LEVELS[louder], "runs": runs, "since": since, "state": state}
 
@@ -119,12 +120,20 @@ def _cause(alert: Alert, others: Sequence[Alert], pipeline: Pipeline) -> str:
     for name in failed if kind != "stage" else ():
         if subject.partition(":")[0] in {name, *pipeline.dependants(name)} or kind == "gate" or not subject:
             return f"follows from stage {name}, which failed"
+    stage, _, phase = subject.partition("/")
+    for other in others if phase and kind != "gate" else ():
+        if other["id"] == f"{kind}:{stage}" and _level(other) >= _level(alert):
+            return f"part of {other['id']}"
     if kind == "gate" and _is_of_the_result(alert):
         for other in others:
             is_input = other["id"].startswith("gate:") and not _is_of_the_result(other)
             if is_input and other["severity"] == "error" and _reach(other) >= _reach(alert):
                 return f"may follow from {other['id']}, which is about the input"
     return ""
+
+
+def _level(alert: Alert) -> int:
+    return LEVELS.index(alert["severity"])
 
 
 def _reach(alert: Alert) -> int:

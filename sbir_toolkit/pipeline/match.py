@@ -31,7 +31,7 @@ from sbir_toolkit.pipeline.setup import digest_input
 from sbir_toolkit.reports.spreadsheets import ReviewFiles, write_review
 from sbir_toolkit.sources import Loaded, load_awards, stream_recipients
 from sbir_toolkit.sources.recognition import recognise
-from sbir_toolkit.storage import atomic_path, digest_value, read_json, write_json
+from sbir_toolkit.storage import atomic_path, digest_value, make_folder, mark_used, read_json, write_json
 from sbir_toolkit.versions import DECIDING_LIBRARIES, code_digest, library_versions
 
 
@@ -159,6 +159,8 @@ def _find_index(
     )
     is_read.set()  # also where the index was known and nothing was read
     note = folder / "told.json"
+    make_folder(folder)
+    mark_used(folder)
     if not note.exists():
         write_json(note, repr(reading.finish()))
     return index, read_json(note)

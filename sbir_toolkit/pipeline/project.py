@@ -15,6 +15,7 @@ from pathlib import Path
 from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.locks import LONGEST_WAIT_S, locked
 from sbir_toolkit.params import FILE_PARAMETERS, OPTIONAL_FILES, Params
+from sbir_toolkit.storage import mark_used
 from sbir_toolkit.versions import code_digest
 
 OUTPUTS_VARIABLE = "SBIR_OUTPUTS"
@@ -182,6 +183,7 @@ def make_synthetic_input(project: Project, params: Params) -> bool:
     done = folder / "done"
     with locked(folder.with_suffix(".lock"), "the synthetic input", wait_s=LONGEST_WAIT_S):
         if done.exists():
+            mark_used(folder)
             return False
         with phase("synthesise", rows=params.synthetic.awards + params.synthetic.recipients):
             write_synthetic(

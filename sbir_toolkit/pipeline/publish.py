@@ -15,11 +15,13 @@ from sbir_toolkit.locks import locked
 from sbir_toolkit.performance import (
     History,
     calibrate,
+    chunk_figures,
     explain_regressions,
     find_alerts,
     judge_stages,
     measure_run,
     name_causes,
+    recommend,
 )
 from sbir_toolkit.pipeline.alerts import gate_alerts, publish_alerts, stage_alerts
 from sbir_toolkit.pipeline.certificate import certify, collect_parts
@@ -140,7 +142,8 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
     state.update(decisions=log_decisions(record, earlier))
     keep_accepted(project, state.folder, record, comparable_name(params))
     history = History(params.performance.history_url or project.history)
-    figures = measure_run(record, read_lines(state.folder.events))
+    events = read_lines(state.folder.events)
+    figures = measure_run(record, events)
     alerts = [*stage_alerts(stages), *gate_alerts(record["gates"])]
     verdicts = judge_stages(history, record, figures, params.performance)
     explained = explain_regressions(
@@ -154,6 +157,8 @@ def publish_run(setup: Setup, state: RunState, *, wall_s: float) -> None:
     settled = settle_alerts(alerts, earlier, pipeline, params.alerts, today=datetime.date.today())
     said = publish_alerts(state.folder, settled, params.alerts.sinks, record["status"])
     state.update(alerts=said, muted_alerts=settled.muted, resolved_alerts=settled.resolved)
+    advice = recommend(figures, chunk_figures(events), record, params.performance, history.stages())
+    state.update(advice={"sentence": advice.sentence, "changes": advice.table.to_dict("records")})
     history.record_run(record, figures=figures)
     # A run that is killed before this is resumed: nothing is left to do but this, and it may be done twice.
     state.update(is_published=True)

@@ -41,6 +41,8 @@ class Version:
         What the record of each repeat says of its code and machine.
     child
         The words that start a repeat, to be followed by its job file.
+    until
+        The last stage that a repeat does; None: all. Code from before there was such a thing does all.
     """
 
     code: Path
@@ -48,6 +50,7 @@ class Version:
     scratch: Path
     template: dict[str, Any]
     child: Sequence[str] = CHILD
+    until: str | None = None
     taken: int = 0
     _warm: subprocess.Popen[str] | None = field(default=None, repr=False)
 
@@ -95,7 +98,7 @@ class Version:
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
         events, outcome, file = folder / "events.ndjson", folder / "outcome.json", folder / "job.json"
         awards, recipients = map(str, self.files)
-        job = {"awards": awards, "recipients": recipients, "folder": str(folder)}
+        job = {"awards": awards, "recipients": recipients, "folder": str(folder), "until": self.until}
         write_json(file, {**job, "events": str(events), "outcome": str(outcome)})
         calibration_s, created = calibrate(), time.time()
         said = self._do(file)

@@ -168,6 +168,7 @@ def create_run(setup: Setup, *, run_id: str | None = None, is_fresh: bool = Fals
         "decisions": [],
         "way_out": "",
         "alerts": [],
+        "advice": {},
         "certificate": None,
         "is_published": False,
     }

@@ -131,7 +131,7 @@ def resume_pipeline(
     params = run_params(run)
     with owning(run):
         record = read_json(run.record)
-        if _is_settled(record):
+        if is_settled(record):
             say(f"nothing to resume: run {run.run_id} is {record['status']}")
             ended = RunState(run, record)
             deliver_run(ended, params, say)
@@ -221,12 +221,12 @@ def find_twin(setup: Setup, plan: Plan) -> RunFolder | None:
         stages = {name: facts for name, facts in record["stages"].items() if facts["status"] in ENDED_WELL}
         has_results = all(stages.get(name, {}).get("key") == key for name, key in wanted.items())
         measured_alike = all(stages.get(name, {}).get("source_key") == key for name, key in measuring.items())
-        if _is_settled(record) and has_results and measured_alike:
+        if is_settled(record) and has_results and measured_alike:
             return folder
     return None
 
 
-def _is_settled(record: dict[str, Any]) -> bool:
+def is_settled(record: dict[str, Any]) -> bool:
     """Tell whether a run came to its end by itself, so that nothing is left to resume."""
     return record["status"] in ("done", "blocked", "stopped") and has_ended(record)
 

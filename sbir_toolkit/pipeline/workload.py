@@ -1,9 +1,10 @@
 """The workload of a benchmark: the pipeline's stages on files of fixed content, without notebooks.
 
-One repeat is one process: it imports the toolkit, reads both files, builds the index, matches, estimates the
-accuracy and judges the gates, from an empty store, and writes down what each stage took. What the phases
-inside took stands in the events, as in a run. A process of its own begins each time with the same empty
-caches, and has its own luck with addresses and pages, so repeats scatter as runs do.
+One repeat is one process: it imports the toolkit, does the work of each stage (`stage_work`) from an empty
+store, and writes down what each took: it reads both files, builds the index, matches, estimates the accuracy,
+judges the gates and parts the awards. What the phases inside took stands in the events, as in a run. A repeat
+that is a process of its own begins each time with the same empty caches, and has its own luck with addresses
+and pages, so repeats scatter as runs do.
 
 Half of a small repeat is importing. Where two versions of the code take turns and nothing is asked about
 their start, each stays in one warm process, from which the process of each repeat is forked: both sides alike
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import os
 import resource
 import sys
@@ -73,8 +73,9 @@ def main(job_file: str) -> None:
 
 def serve() -> None:
     """Import what the work needs, then do the job of each line in a fork; answer with its exit code."""
-    for room in ("enrichment", "matching", "quality", "sources", "tables"):
-        importlib.import_module(f"sbir_toolkit.{room}")
+    from sbir_toolkit.pipeline.stage_work import import_rooms
+
+    import_rooms()
     gc.collect()
     gc.freeze()
     _answer("ready")
@@ -96,11 +97,14 @@ def do_job(file: Path) -> None:
     job = read_json(file)
     os.environ[EVENTS_VARIABLE] = job["events"]
     write_json(
-        Path(job["outcome"]), do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]))
+        Path(job["outcome"]),
+        do_work(Path(job["awards"]), Path(job["recipients"]), Path(job["folder"]), job.get("until")),
     )
 
 
-def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str, Any]]:
+def do_work(
+    awards: Path, recipients: Path, folder: Path, until: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Go through the stages once, from an empty store.
 
     Parameters
@@ -109,77 +113,71 @@ def do_work(awards: Path, recipients: Path, folder: Path) -> dict[str, dict[str,
         The input files.
     folder
         Where tables and store go; empty.
+    until
+        The last stage to do; None: all.
 
     Returns
     -------
     dict
         For each stage, in their order, what a run's record keeps of it.
     """
-    stages: dict[str, dict[str, Any]] = {}
-    with _measured(START, stages) as start:
-        from sbir_toolkit import sources
-        from sbir_toolkit.enrichment import enrich_awards, prepare_index
-        from sbir_toolkit.matching import measure_accuracy, open_index
-        from sbir_toolkit.params import Params
-        from sbir_toolkit.quality import decide, evaluate_gates, measure_quality
-        from sbir_toolkit.storage import write_parquet
-        from sbir_toolkit.tables import ACCURACY
+    with contextlib.closing(_Laps()) as laps:
+        with laps.stage(START) as facts:
+            from sbir_toolkit.params import Params
+            from sbir_toolkit.pipeline.stage_work import WORK, Job, import_rooms
 
-        params, store, data = Params(), folder / "store", folder / "data"
-        start["rows_in"] = 0
-    with _measured("load_awards", stages) as facts:
-        loaded = sources.load_awards(awards, data, params.limits)
-        facts["rows_in"] = loaded.records_read
-    with _measured("load_recipients", stages) as facts:
-        facts["rows_in"] = sources.load_recipients(recipients, data, params.limits).records_read
-    with _measured("match_recipients", stages) as facts:
-        tables = data / "awards.parquet", data / "recipients.parquet"
-        enriched = enrich_awards(*tables, data, store, params)
-        facts["rows_in"] = loaded.records_read
-    with _measured("accuracy", stages) as facts:
-        import pandas as pd
-
-        companies, matches = (
-            pd.read_parquet(data / f"{name}.parquet") for name in ("companies", "company_matches")
-        )
-        index = open_index(prepare_index(data / "recipients.parquet", store, params))
-        told = params.matching, params.accuracy
-        report = measure_accuracy(companies, matches, index, *told, confidence=params.quality.confidence)
-        write_parquet(data / "accuracy.parquet", ACCURACY.arrow(ACCURACY.check(report.table)))
-        facts["rows_in"] = len(companies)
-    with _measured("quality_gates", stages) as facts:
-        names = ("enriched_awards", "award_rejects", "recipients", "recipient_rejects", "accuracy")
-        records = {"award_records": loaded.records_read, **enriched.counts}
-        metrics = measure_quality({name: data / f"{name}.parquet" for name in names}, records, params.quality)
-        decide(evaluate_gates(metrics.table, params.quality.gates))
-        facts["rows_in"] = loaded.records_read
-    return stages
+            import_rooms()
+            inputs = {"awards": [str(awards)], "recipients": [str(recipients)]}
+            facts["rows_in"] = 0
+        data = folder / "data"
+        for name, do in WORK.items():
+            if until in laps.stages:
+                break
+            with laps.stage(name) as facts:
+                facts["rows_in"] = do(Job(name, Params(), inputs, data, data, folder / "store"))
+        return laps.stages
 
 
-@contextlib.contextmanager
-def _measured(name: str, stages: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    os.environ[STAGE_VARIABLE] = name
-    sampler = TreeSampler(os.getpid(), _SAMPLE_S)
-    before, moved = _used(), sampler.sample()
-    facts: dict[str, Any] = {}
-    started, clock = time.time(), time.perf_counter()
-    sampler.start()
-    yield facts
-    elapsed_s = time.perf_counter() - clock
-    sampler.stop()
-    used, last = _used(), sampler.sample()
-    stages[name] = {
-        "status": "done",
-        "started": started,
-        "ended": started + elapsed_s,
-        "elapsed_s": elapsed_s,
-        **facts,
-        **{figure: used[figure] - before[figure] for figure in used},
-        "peak_bytes": sampler.peak_bytes_,
-        "read_bytes": last.read_bytes - moved.read_bytes,
-        "written_bytes": last.written_bytes - moved.written_bytes,
-    }
-    stages[name]["cpu_s"] = stages[name]["user_s"] + stages[name]["system_s"]
+class _Laps:
+    """What each stage takes, one after the other; one sampler watches them all."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, dict[str, Any]] = {}
+        self._sampler = TreeSampler(os.getpid(), _SAMPLE_S).start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._sampler.stop()
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Measure a stage; what else is known of it is put into the dictionary that is given."""
+        os.environ[STAGE_VARIABLE] = name
+        (seen, _), used = self._sampler.lap(), _used()
+        facts: dict[str, Any] = {}
+        started, clock = time.time(), time.perf_counter()
+        yield facts
+        elapsed_s, used_now = time.perf_counter() - clock, _used()
+        last, peak_bytes = self._sampler.lap()
+        figures = {figure: used_now[figure] - used[figure] for figure in used}
+        self.stages[name] = {
+            "status": "done",
+            "started": started,
+            "ended": started + elapsed_s,
+            "elapsed_s": elapsed_s,
+            "cpu_s": figures["user_s"] + figures["system_s"],
+            **facts,
+            **figures,
+            "queued_s": _grown(seen.queued_s, last.queued_s),
+            "others_cpu_s": _grown(seen.others_cpu_s, last.others_cpu_s),
+            "peak_bytes": peak_bytes,
+            "read_bytes": last.read_bytes - seen.read_bytes,
+            "written_bytes": last.written_bytes - seen.written_bytes,
+        }
+
+
+def _grown(before: float | None, now: float | None) -> float | None:
+    return None if before is None or now is None else max(0.0, now - before)
 
 
 def _used() -> dict[str, float]:

@@ -82,6 +82,7 @@ def write_run_page(folder: Path, run: Run) -> Path:
         notices=list(run.get("notices") or []),
         decisions=[entry for entry in run.get("decisions") or [] if entry["gate"]],
         alerts=list(run.get("alerts") or []),
+        advice=run.get("advice") or {},
         inputs=[(name, _input_facts(value)) for name, value in (run.get("inputs") or {}).items()],
         metrics=[(name, format_metric(name, value)) for name, value in _sorted(run.get("metrics"))],
         certificate=list(certificate.get("outputs") or []),
@@ -194,6 +195,8 @@ def _environment() -> Environment:
     )
     environment.filters["badge"] = lambda word: Markup(make_badge(str(word)))
     environment.filters["count"] = format_count
+    environment.filters["seconds"] = format_seconds
+    environment.filters["share"] = format_share
     environment.filters["metric"] = lambda value, name: format_metric(str(name), value)
     return environment
 

@@ -22,6 +22,7 @@ from sbir_toolkit.reports.units import (
     DASH,
     Unit,
     format_bytes,
+    format_change,
     format_count,
     format_day,
     format_interval,
@@ -32,6 +33,7 @@ from sbir_toolkit.reports.units import (
     format_seconds,
     format_share,
     format_shares,
+    format_step,
     format_usd,
     format_weights,
     metric_unit,
@@ -48,9 +50,12 @@ BADGES = {
     **dict.fromkeys(("fail", "failed", "died", "stopped", "critical", "error", "regression"), "bad"),
     **dict.fromkeys(("unknown", "reject", "pending", "skipped", "low"), "idle"),
 }
+# Sentences, which would be crushed beside many short columns.
+_WIDE = {"evidence", "cause", "why"}
 _BADGE_COLUMNS = {"verdict", "decision", "status", "severity", "confidence"}
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "bytes": format_bytes,
+    "change": format_change,
     "count": format_count,
     "day": format_day,
     "moment": format_moment,
@@ -59,6 +64,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "rate": format_rate,
     "seconds": format_seconds,
     "share": format_share,
+    "step": format_step,
     "usd": format_usd,
 }
 _SUFFIXES: tuple[tuple[str, Unit, str], ...] = (
@@ -72,10 +78,16 @@ _SUFFIXES: tuple[tuple[str, Unit, str], ...] = (
     ("_margin", "probability", " margin"),
     ("_s", "seconds", ""),
 )
+# What changed, and by how much: signed.
+_CHANGES: dict[str, tuple[Unit, str]] = {
+    "change_share": ("change", "change"),
+    "changed_s": ("step", "changed"),
+}
 _ROW_UNITS: dict[str, Unit] = {"share": "share", "count": "count", "US dollars": "usd", "date": "day"}
 _MEASURED = ("value", "low", "high")
 _TEXT_WIDTH = 160
 _PLAIN_WIDTH = 60
+_WHOLE_CAPTION = 75
 _DIGEST_SHOWN = 12
 
 
@@ -87,11 +99,12 @@ class ShownTable:
     units: Mapping[str, Unit] = field(default_factory=dict)
     caption: str = ""
     max_rows: int = 20
+    empty: str = ""
 
     def __repr__(self) -> str:
         title = f"{self.caption}\n" if self.caption else ""
         if self.frame.empty:
-            return f"{title}no rows"
+            return self.empty or f"{title}no rows"
         columns = [[text[:_PLAIN_WIDTH] for text, _ in self._column(name)] for name in self.frame]
         heads = [_heading(name)[0] for name in self.frame]
         cells = pd.DataFrame(list(zip(*columns, strict=True)), columns=heads, dtype="object")
@@ -102,12 +115,16 @@ class ShownTable:
 
     def html(self) -> str:
         """Write the table as HTML, without the style it needs."""
-        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        # A short caption doesn't break because its table is narrow.
+        kind = ' class="k"' if len(self.caption) <= _WHOLE_CAPTION else ""
+        caption = f"<caption{kind}>{escape(self.caption)}</caption>" if self.caption else ""
+        if self.frame.empty and self.empty:
+            return f'<div class="sbir-table"><p class="sbir-empty">{escape(self.empty)}</p></div>'
         if self.frame.empty:
             title = f"<strong>{escape(self.caption.rstrip('.'))}</strong>: " if self.caption else ""
             return f'<div class="sbir-table"><p class="sbir-note">{title}no rows</p></div>'
         columns = [self._column(name) for name in self.frame]
-        kinds = [_cell_class(self._unit(name)) for name in self.frame]
+        kinds = [_cell_class(str(name), self._unit(name)) for name in self.frame]
         heads = "".join(_head(str(name), kind) for name, kind in zip(self.frame, kinds, strict=True))
         lines = []
         for row in zip(*columns, strict=True):
@@ -145,7 +162,12 @@ class ShownTable:
 
 
 def show_table(
-    frame: pd.DataFrame, *, units: Mapping[str, Unit] | None = None, caption: str = "", max_rows: int = 20
+    frame: pd.DataFrame,
+    *,
+    units: Mapping[str, Unit] | None = None,
+    caption: str = "",
+    max_rows: int = 20,
+    empty: str = "",
 ) -> ShownTable:
     """Show a frame in a notebook or a report.
 
@@ -161,6 +183,8 @@ def show_table(
         What the table holds, above it.
     max_rows
         Rows shown at most; the table says when there are more.
+    empty
+        What to say in place of a table without rows; else it is its caption and 'no rows'.
 
     Returns
     -------
@@ -176,7 +200,7 @@ def show_table(
     is_named = any(name is not None for name in frame.index.names)
     whole = frame.reset_index() if is_named else frame
     whole, told = _join_intervals(whole)
-    return ShownTable(whole, {**told, **(units or {})}, caption, max_rows)
+    return ShownTable(whole, {**told, **(units or {})}, caption, max_rows, empty)
 
 
 def make_badge(word: str) -> str:
@@ -227,6 +251,8 @@ def _row_units(frame: pd.DataFrame) -> list[Unit]:
 def _number_unit(name: str, *, is_whole: bool) -> Unit:
     if name in {"created", "started", "ended", "since"}:
         return "moment"
+    if name in _CHANGES:
+        return _CHANGES[name][0]
     if name == "year" or name.endswith(("_year", "_id")):
         return "plain"
     for suffix, unit, _ in _SUFFIXES:
@@ -237,9 +263,11 @@ def _number_unit(name: str, *, is_whole: bool) -> Unit:
 
 def _heading(name: Any) -> tuple[str, str]:
     text = str(name)
+    if text in _CHANGES:
+        return _CHANGES[text][1], ""
     for suffix, _, word in _SUFFIXES:
         if text.endswith(suffix) and len(text) > len(suffix):
-            stem = text.removesuffix(suffix).replace("_", " ")
+            stem = text.removesuffix(suffix).replace("_", " ").replace("cpu", "CPU")
             return f"{stem}{word}", f"{escape(stem)}<small>{escape(word)}</small>" if "," in word else ""
     return text.replace("_", " "), ""
 
@@ -249,9 +277,11 @@ def _head(name: str, kind: str) -> str:
     return f'<th scope="col"{kind}>{html or escape(plain)}</th>'
 
 
-def _cell_class(unit: Unit) -> str:
+def _cell_class(name: str, unit: Unit) -> str:
     if unit in _WRITERS or unit == "plain":
         return ' class="n"'
+    if name in _WIDE:
+        return ' class="e"'
     return ' class="s"' if unit in {"badge", "digest"} else ""
 
 

@@ -15,10 +15,13 @@ from typing import Literal
 DASH = "\u2013"
 
 Unit = Literal[
-    "badge", "bytes", "count", "day", "digest", "moment", "number", "plain", "probability", "rate", "seconds",
-    "share", "text", "usd", "weights",
+    "badge", "bytes", "change", "count", "day", "digest", "moment", "number", "plain", "probability", "rate",
+    "seconds", "share", "step", "text", "usd", "weights",
 ]  # fmt: skip
 _SHARES = ("_rate", "_share", "_precision", "_recall", "_coverage", "_calibration_error", "_conserved")
+# Who a piece of evidence comes from, and what the figure beside the company is.
+_SURE = {"told by": ("odds", ",.0f"), "doubted by": ("probability", ".2f")}
+_ID_SHOWN = 8
 
 
 def format_count(value: float | None) -> str:
@@ -59,6 +62,28 @@ def format_share(value: float | None) -> str:
     ['81.4 %', '100 %', '99.996 %', '0.04 %', '0.17 %']
     """
     return DASH if value is None or math.isnan(value) else f"{_percent(value, _digits(value))} %"
+
+
+def format_change(share: float | None) -> str:
+    """Write by what share something changed, in whole percent and with its sign.
+
+    Examples
+    --------
+    >>> [format_change(share) for share in (0.301, -0.12, 10.44, 0.0)]
+    ['+30 %', '-12 %', '+1,044 %', '+0 %']
+    """
+    return DASH if share is None or math.isnan(share) else f"{100 * share:+,.0f} %"
+
+
+def format_step(seconds: float | None) -> str:
+    """Write by how much time something changed, with its sign.
+
+    Examples
+    --------
+    >>> [format_step(seconds) for seconds in (1.5, -0.25)]
+    ['+1.50 s', '-250 ms']
+    """
+    return ("+" if seconds is not None and seconds > 0 else "") + format_seconds(seconds)
 
 
 def format_shares(*shares: float | None) -> list[str]:
@@ -115,7 +140,7 @@ def format_weights(evidence: str | float | None) -> str:
     Examples
     --------
     >>> format_weights('{"prior": -6.9, "name": 9.7, "legal form": 1.5, "told by": "9084bea8 1580.28"}')
-    'name +9.7, prior -6.9, legal form +1.5, told by 9084bea8 1580.28'
+    'name +9.7, prior -6.9, legal form +1.5, told by company 9084bea8 (odds 1,580)'
     """
     if not isinstance(evidence, str):
         return DASH
@@ -124,7 +149,16 @@ def format_weights(evidence: str | float | None) -> str:
     pieces = json.loads(evidence)
     weights = {piece: bits for piece, bits in pieces.items() if isinstance(bits, int | float)}
     told = [f"{piece} {weights[piece]:+.1f}" for piece in sorted(weights, key=lambda one: -abs(weights[one]))]
-    return ", ".join(told + [f"{piece} {pieces[piece]}" for piece in pieces if piece not in weights])
+    return ", ".join(told + [_said(piece, pieces[piece]) for piece in pieces if piece not in weights])
+
+
+def _said(piece: str, by: str) -> str:
+    """Write who told of a recipient or doubts it, with how sure that is."""
+    who, _, figure = str(by).partition(" ")
+    if piece not in _SURE or not figure:
+        return f"{piece} {by}"
+    word, form = _SURE[piece]
+    return f"{piece} company {who[:_ID_SHOWN]} ({word} {float(figure):{form}})"
 
 
 def format_usd(value: float | None) -> str:

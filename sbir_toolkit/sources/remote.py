@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from sbir_toolkit import params
 from sbir_toolkit.errors import InputError, ParameterError, explain
 from sbir_toolkit.sources.download import fetch_file
-from sbir_toolkit.storage import digest_file, digest_value, read_json, sync_folder, write_json
+from sbir_toolkit.storage import digest_file, digest_value, mark_used, read_json, sync_folder, write_json
 
 _EXTRAS = {"s3": "s3", "gs": "gcs"}
 _HOME = "remote"
@@ -74,6 +74,7 @@ def fetch_input(url: str, store: Path, settings: params.Fetch, *, say: Say) -> P
         kept.parent.mkdir(exist_ok=True)
         # A second name for the same bytes: a newer file takes the first one's place, not this one's.
         os.link(current, kept)
+    mark_used(kept.parent)
     return kept
 
 

@@ -13,6 +13,7 @@ from .runs import CREATED, chunk_event, phase_event, run_record, stage
 FEWER_STAGES = "Run only the stages"
 LARGER, SMALLER = "Make fewer, larger chunks", "Make smaller chunks"
 WORKERS, WAITING = "workers compute chunks", "wait less"
+MATCH_ALONE = "without notebooks"
 SIDE_BY_SIDE, REUSE, INDEX = "side by side", "Reuse the known result", "Keep the recipient index"
 
 
@@ -149,6 +150,32 @@ def test_start_up_of_notebooks():
     assert found["confidence"] == "low"
 
 
+def test_the_matches_alone():
+    """Of 60 s, reading and matching took 5 + 12 s and a start at least 2: match alone saves 41."""
+    stages = {
+        "load": stage(0, 15, needs=[]),
+        "match": stage(15, 25, needs=["load"]),
+        "report": stage(40, 20, needs=["match"]),
+    }
+    events = [
+        phase_event("load", "read", 2, 5),
+        phase_event("match", "match", 18, 12),
+        phase_event("report", "draw", 45, 5),
+    ]
+    run = run_record(stages=stages, totals={"elapsed_s": 60.0})
+    found = saving(advise(run, events), MATCH_ALONE)
+    assert (found["saved_s"], found["confidence"]) == (pytest.approx(41), "medium")
+    stages["load"] = {"status": "reused", "needs": []}
+    assert saving(advise(run_record(stages=stages), events), MATCH_ALONE) is None
+
+
+def test_a_run_that_goes_on_says_what_is_covered():
+    """Shares refer to the stages that have ended, also after an attempt that left totals behind."""
+    stages = {"a": stage(0, 30, needs=[]), "b": stage(30, 20, needs=[]), "c": {"status": "running"}}
+    advice = advise(run_record(stages=stages, status="running", totals={"elapsed_s": 7.0}))
+    assert "of the first 50.0 s of the run (a, b)" in advice.sentence
+
+
 def test_stages_side_by_side():
     """Stages a (30 s) and b (20 s) that need nothing of each other, then c (10 s): 40 s instead of 60."""
     stages = {
@@ -227,7 +254,7 @@ def test_ranked_and_cut_at_what_is_worth_it(tmp_path):
     assert advice.table["rank"].tolist() == [1, 2]
     assert advice.table["saved_share"].tolist() == pytest.approx([0.7, 0.2])
     assert len(advise(run_record(stages=stages), history=history, worth_share=0.03).table) == 3
-    assert "2 change(s) worth making; the largest would save 70.0 s (70% of" in repr(advice)
+    assert "2 change(s) worth making; the largest would save 70.0 s, 70% of the run's 100.0 s" in repr(advice)
 
 
 @settings(max_examples=40, deadline=None)

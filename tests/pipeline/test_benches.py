@@ -12,6 +12,7 @@ from sbir_toolkit import Params
 from sbir_toolkit.cli import main
 from sbir_toolkit.errors import ParameterError, StageError
 from sbir_toolkit.meter import STAGE_VARIABLE
+from sbir_toolkit.meter.proc import KNOWS_QUEUES
 from sbir_toolkit.performance import History, Patience
 from sbir_toolkit.pipeline import workload as child_module
 from sbir_toolkit.pipeline.benches import run_bench
@@ -119,6 +120,16 @@ def test_the_workload_goes_through_the_stages(
     for facts in stages.values():
         assert 0 < facts["cpu_s"] == facts["user_s"] + facts["system_s"]
         assert facts["peak_bytes"] > 10_000_000
+        assert min(facts[name] or 0 for name in ("queued_s", "others_cpu_s", "written_bytes")) >= 0
+    if KNOWS_QUEUES:
+        assert stages["match_recipients"]["queued_s"] > 0
+
+
+def test_what_comes_after_the_last_suspect_is_left_out(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """A repeat does the stages up to the one that is asked about."""
+    template = {"benchmark": "b", "role": "r", "name": "tiny"}
+    version = Version(Path(__file__).parents[2], files, tmp_path, template, until="load_awards")
+    assert list(version.measure().record["stages"]) == ["start", "load_awards"]
 
 
 def test_repeats_of_warm_processes(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import socketserver
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,8 @@ from sbir_toolkit.pipeline.escalation import Settled, settle_alerts
 from sbir_toolkit.pipeline.run import RunFolder
 from sbir_toolkit.pipeline.stages import Pipeline, Stage
 from sbir_toolkit.storage import read_lines
+
+from .servers import Hook, Mail, serving
 
 TODAY = datetime.date(2026, 11, 23)
 PIPELINE = Pipeline(
@@ -103,6 +102,15 @@ def test_gate_on_the_input_mutes_the_gates_on_the_result() -> None:
     assert len(settle([blocking, cause]).said) == 2
 
 
+def test_a_slower_stage_mutes_its_slower_phases() -> None:
+    """One slow-down is said once; not by a stage of which it is only suspected, nor for another measure."""
+    phases = [alert(name, "error") for name in ("slowdown:match/score", "cpu_growth:match/score")]
+    settled = settle([alert("slowdown:match", "error"), *phases])
+    assert [one["id"] for one in settled.said] == ["slowdown:match", "cpu_growth:match/score"]
+    assert settled.muted[0]["muted"] == "part of slowdown:match"
+    assert len(settle([alert("slowdown:match"), *phases]).said) == 3
+
+
 @pytest.mark.parametrize(("until", "said"), [(TODAY, 0), (TODAY - datetime.timedelta(days=1), 1)])
 def test_silence_ends(until: datetime.date, said: int) -> None:
     """Silenced to the last day, with its reason beside it, and said again the day after."""
@@ -131,52 +139,6 @@ def test_silence_without_reason_or_end_is_refused(override: str) -> None:
     """Nothing is kept quiet for ever, or for no reason."""
     with pytest.raises(ParameterError, match="silence"):
         load_params(overrides=[override])
-
-
-class Mail(socketserver.StreamRequestHandler):
-    """As much of SMTP as it takes to be handed a message."""
-
-    def handle(self) -> None:
-        self.wfile.write(b"220 ready\r\n")
-        lines: list[bytes] = []
-        in_body = False
-        for line in self.rfile:
-            if in_body:
-                in_body = line != b".\r\n"
-                lines.append(line)
-                if not in_body:
-                    self.server.received.append(b"".join(lines).decode())
-                    self.wfile.write(b"250 taken\r\n")
-                continue
-            word = line[:4].upper()
-            in_body = word == b"DATA"
-            self.wfile.write({b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}.get(word, b"250 ok\r\n"))
-
-
-class Hook(BaseHTTPRequestHandler):
-    """A webhook that keeps what it is sent."""
-
-    def do_POST(self) -> None:
-        text = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received.append(json.loads(text))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving(server: Any) -> Iterator[Any]:
-    server.received = []
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_one_grouped_message_to_mail_and_webhook_and_a_sink_that_is_down_hurts_nobody(

@@ -18,6 +18,7 @@ import pytest
 from sbir_toolkit.errors import BusyError, ParameterError
 from sbir_toolkit.params import load_params
 from sbir_toolkit.pipeline import start
+from sbir_toolkit.pipeline.advising import advise_run
 from sbir_toolkit.pipeline.conduct import Order
 from sbir_toolkit.pipeline.plan import make_plan
 from sbir_toolkit.pipeline.progress import describe_end, describe_runs, describe_status
@@ -74,6 +75,11 @@ def test_stages_run_in_order_and_hand_on_their_tables(project: Project) -> None:
     assert record["stages"]["advise"]["rows_in"] == 1
     assert (project.outputs / "index.html").exists()
     assert (project.outputs / "latest").resolve() == result.run.path.resolve()
+    # What the run's page says would make it faster is what `advise` says afterwards.
+    advice = advise_run(project, result.run).recommendations
+    assert record["advice"]["sentence"] == advice.sentence
+    assert record["advice"]["changes"] == advice.table.to_dict("records")
+    assert advice.sentence in (result.run.path / "index.html").read_text().replace("&#39;", "'")
     assert "complete: all 2 required tables" in describe_end(result.run, record)
 
 

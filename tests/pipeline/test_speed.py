@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from http.server import HTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -9,13 +11,18 @@ import pytest
 
 from sbir_toolkit import Params
 from sbir_toolkit.cli import main
+from sbir_toolkit.params import load_params
 from sbir_toolkit.performance import History, measure_run
 from sbir_toolkit.pipeline.advising import Checked
+from sbir_toolkit.pipeline.conduct import Order
 from sbir_toolkit.pipeline.project import Project
-from sbir_toolkit.storage import write_json, write_text
+from sbir_toolkit.pipeline.run import RunFolder, read_run
+from sbir_toolkit.pipeline.start import run_pipeline
+from sbir_toolkit.storage import read_lines, write_json, write_text
 
 from ..performance.runs import CREATED, DAY_S, run_record, stage
-from .toy import make_project
+from .servers import Hook, serving
+from .toy import FUNDING, make_project, write_notebook
 
 COSTS = [10.0, 10.1, 9.9, 10.2, 9.8, 10.0, 10.1, 9.9, 13.0, 13.1, 12.9, 13.2, 12.8, 13.0, 13.1]
 
@@ -52,6 +59,57 @@ def test_history_is_exported(project: Project, tmp_path: Path, name: str, read: 
     assert callable(read)
     assert read(tmp_path / name)["elapsed_s"].tolist() == COSTS
     assert main(["history", "--export", str(tmp_path / "h.txt")]) == 2
+
+
+def test_a_slower_run_reaches_the_sink_with_figures_trend_and_cause(tmp_path: Path) -> None:
+    """What a real run took, after a history in which it used to be quick, is one message to a webhook."""
+    brew = """
+    import time
+    from sbir_toolkit.meter import phase
+
+    with phase("brew"):
+        time.sleep(0.4)
+    """
+    write_notebook(tmp_path / "notebooks" / "count.ipynb", brew, FUNDING.format(name="count", awards=3))
+    project = make_project(
+        tmp_path, {"count": {"writes": ["funding"]}}, synthetic={"awards": 9, "recipients": 9}
+    )
+    before = _run_fresh(project)
+    # That run again and again: at first it took a fifth.
+    history, shares = History(project.history), [0.2] * 8 + [1.0] * 6
+    for number, share in enumerate(shares):
+        _keep_again(history, before, f"r{number:03}", share * (1 + 0.01 * (number % 3)), days=number - 99)
+    with serving(HTTPServer(("127.0.0.1", 0), Hook)) as hook:
+        address = f"json://127.0.0.1:{hook.server_address[1]}/"
+        run = _run_fresh(project, f"alerts.sinks=[{address}]", "performance.alerts.stage_elapsed_s=0.1")
+    (message,) = hook.received
+    assert message["title"] == f"Run {run.run_id} done: 2 alerts, the worst: error"
+    slower, long, *muted = message["message"].replace("\n\nMuted:\n", "").split("\n- ")
+    assert "**error** Stage count: slower by" in slower
+    assert "since run r008, confirmed by 7 measurements" in slower
+    assert "in the baseline of 8 runs" in slower
+    assert re.search(r"Why: count: \d+% of the change is waiting in .* not identifiable", slower)
+    assert re.search(r"value: [\d.]+, threshold: [\d.]+, unit: s, baseline: [\d.]+, change_share: ", slower)
+    assert re.search(r"trend: ▁{8}[▂▃▄▅▆▇█]{8}, onset_run: r008", slower)
+    assert long.startswith("**warning** Stage count took")
+    assert "slowdown:count/brew: part of slowdown:count" in muted
+    told = {alert["id"]: alert for alert in read_lines(run.path / "alerts.ndjson")}
+    assert told["slowdown:count"]["metrics"]["cause"] in slower
+
+
+def _run_fresh(project: Project, *overrides: str) -> RunFolder:
+    params = load_params(project.root / "params" / "toy.yml", overrides)
+    return run_pipeline(project, params, order=Order(is_fresh=True), say=lambda _: None).run
+
+
+def _keep_again(history: History, run: RunFolder, run_id: str, share: float, *, days: int) -> None:
+    """Enter a run once more, as one of that many days later that took this share of its time."""
+    record, events = read_run(run), read_lines(run.events)
+    record |= {"run_id": run_id, "created": record["created"] + days * DAY_S}
+    record["stages"]["count"]["elapsed_s"] *= share
+    figures = measure_run(record, events)
+    figures.loc[figures["phase"] != "all", ["elapsed_s", "own_s"]] *= share
+    history.record_run(record, figures)
 
 
 def test_a_change_is_accepted(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,9 @@ def test_no_rows_are_said() -> None:
     assert "no rows" in table.html()
     assert "Gates" in table.html()
     assert repr(table) == "Gates\nno rows"
+    told = show_table(table.frame, caption="Gates", empty="No gate failed.")
+    assert repr(told) == "No gate failed."
+    assert "No gate failed." in told.html() and "Gates" not in told.html()
 
 
 def test_text_is_escaped() -> None:
@@ -141,7 +144,7 @@ def test_style_comes_with_the_html_of_a_notebook_only() -> None:
 
 def test_evidence_is_written_in_words() -> None:
     """The weights of evidence are read, the heaviest first; words stay as they are."""
-    evidence = ['{"prior": -6.9, "name": 9.7, "told by": "c7"}', "Name (strong)."]
+    evidence = ['{"prior": -6.9, "name": 9.7, "told by": "9084bea8ff 41.2"}', "Name (strong)."]
     html = show_table(pd.DataFrame({"evidence": evidence})).html()
-    assert "<td>name +9.7, prior -6.9, told by c7</td>" in html
-    assert "<td>Name (strong).</td>" in html
+    assert ">name +9.7, prior -6.9, told by company 9084bea8 (odds 41)</td>" in html
+    assert ">Name (strong).</td>" in html

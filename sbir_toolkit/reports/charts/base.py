@@ -129,6 +129,8 @@ class Chart:
         return f"Chart: {self.alt} {self.caption}".rstrip()
 
     def _repr_html_(self) -> str:
+        if not self.figure.axes:
+            return f'<p class="sbir-empty">{escape(self.alt)}</p>'
         picture = base64.b64encode(self.png()).decode()
         width = round(self.figure.get_figwidth() * 100)
         image = (
@@ -196,7 +198,7 @@ def finish(
 
 
 def say(title: str, subtitle: str = "", *, source: str = "") -> Chart:
-    """Make the chart that is only words, for when nothing can be drawn."""
+    """Make the chart that is only words, for when nothing can be drawn; a page shows them as text."""
     figure = new_figure(0.1)
     return finish(figure, title, subtitle, source=source)
 

@@ -49,6 +49,8 @@ _COLUMNS = 3
 _VERDICT_SIGNS = {"pass": "\u2713", "warn": "!", "fail": "\u2717", "unknown": "?"}
 _VERDICT_WORDS = {"fail": "failed", "warn": "warned", "unknown": "without a verdict yet", "pass": "passed"}
 _VERDICT_TEXT_COLOURS = {**VERDICT_COLOURS, "warn": DARK_AMBER, "unknown": MUTED}
+# Marks further apart than this many times can only be told from one another by their logarithms.
+_WIDE = 50
 _ZONES = {"fail": "#f0d3cf", "warn": "#f8e8c8", "pass": "#d8ebe7"}
 
 
@@ -146,8 +148,12 @@ class _Scale:
     high: float
     is_share: bool
     is_date: bool = False
+    is_log: bool = False
 
     def place(self, value: float) -> float:
+        if self.is_log:
+            share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+            return min(1.0, share)
         return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
 
     def write(self, value: float) -> str:
@@ -251,7 +257,7 @@ def _draw_gate(axes: Axes, row: int, gate: Any, limit: Gate | None) -> None:
         if pd.notna(value):
             axes.plot(
                 [scale.place(value)] * 2,
-                [row - 0.3, row + 0.3],
+                [row - 0.3, row + 0.21],
                 color=INK,
                 linewidth=3,
                 solid_capstyle="butt",
@@ -276,6 +282,8 @@ def _scale(values: list[float], limit: Gate) -> _Scale:
     is_share = low >= 0 and high <= 1
     if limit.metric.endswith("_date"):
         return _Scale(low - 60, high + 60, is_share, is_date=True)
+    if not is_share and low > 0 and high > _WIDE * low:
+        return _Scale(low / 4, high * 4, is_share=False, is_log=True)
     span = max(high - low, 0.02 if is_share else abs(high) * 0.2, 1e-9)
     if limit.fail_below is None and low >= 0:
         return _Scale(0.0, max(high * 1.25, 1e-9), is_share)

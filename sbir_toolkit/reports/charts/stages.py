@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+from typing import TypeAlias
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
@@ -31,7 +34,16 @@ from sbir_toolkit.reports.charts.base import (
     write_at_edge,
     write_beside,
 )
-from sbir_toolkit.reports.units import format_bytes, format_count, format_seconds, format_share
+from sbir_toolkit.reports.units import (
+    format_bytes,
+    format_change,
+    format_count,
+    format_moment,
+    format_seconds,
+    format_share,
+)
+
+_Fence: TypeAlias = tuple[float, float, float]
 
 _NOTICEABLE_SHARE = 0.02
 _CONFIDENCE_COLOURS = {"high": BLUE, "medium": LIGHT_BLUE, "low": GREY}
@@ -188,15 +200,17 @@ def stage_trends(
         One row per run and stage with `run_id`, `created` (seconds since 1970), `stage`, `elapsed_s` and
         `cost_s_per_row`.
     verdicts : pandas.DataFrame, optional
-        The table of `judge_stages`: where a change is confirmed, its onset is marked and named in the title.
+        The table of `judge_stages`: the baseline and its fence are drawn, and where a change is confirmed its
+        onset is marked with its date and named in the title.
     source
         Where the history comes from, for the caption.
 
     Returns
     -------
     Chart
-        Two small panels per stage; the band holds the middle 80 % of the earlier runs, or of those before a
-        confirmed change. When there is only one run, words that say so.
+        Two small panels per stage, with a line at the baseline and a band from the lower to the upper fence.
+        Where nothing is judged yet, line and band are the median and the middle 80 % of the earlier runs.
+        When there is only one run, words that say so.
     """
     known = trends[trends["elapsed_s"].notna()].sort_values(["created", "run_id"], kind="stable")
     if known.empty:
@@ -207,17 +221,29 @@ def stage_trends(
             "First run: no trend yet", "Stages are drawn from run to run, once there are two", source=source
         )
     known = known.assign(run=known["run_id"].map(runs))
-    onsets = _onsets(verdicts, runs)
+    onsets, fences = _onsets(verdicts, runs), _fences(verdicts)
     stages = list(known["stage"].unique())
     figure = new_figure(0.5 + 1.05 * len(stages))
     panels = figure.subplots(len(stages), 2, squeeze=False, sharex=True)
     for (left, right), stage in zip(panels, stages, strict=True):
         lines = known[known["stage"] == stage]
-        _draw_trend(left, lines["run"], lines["elapsed_s"], onsets.get(stage))
-        _draw_trend(right, lines["run"], lines["cost_s_per_row"], onsets.get(stage))
-        left.set_title(readable(stage), loc="left", color=INK, weight="bold", size=8.5)
+        fence, onset = fences.get(stage), onsets.get(stage)
+        # What is judged is the time per row; of a stage that reads no rows, the time itself.
+        rows = float((lines["elapsed_s"] / lines["cost_s_per_row"]).fillna(1.0).iloc[-1])
+        whole = (fence[0] * rows, fence[1] * rows, fence[2] * rows) if fence is not None else None
+        _draw_trend(left, lines["run"], lines["elapsed_s"], onset, whole)
+        if onset is not None:
+            began = float(lines.loc[lines["run"] == onset, "created"].iloc[0])
+            title = f"{readable(stage)}: since {format_moment(began)}"
+            left.set_title(title, loc="left", color=RED, weight="bold", size=8.5)
+        else:
+            left.set_title(readable(stage), loc="left", color=INK, weight="bold", size=8.5)
+        if lines["cost_s_per_row"].notna().any():
+            _draw_trend(right, lines["run"], lines["cost_s_per_row"], onset, fence)
+            right.set_ylabel("per row")
+        else:
+            right.set_axis_off()
         left.set_ylabel("time")
-        right.set_ylabel("per row")
     for axes in panels[-1]:
         axes.set_xlabel("run, oldest first")
         axes.set_xlim(0.5, len(runs) + 0.5)
@@ -225,7 +251,7 @@ def stage_trends(
     return finish(
         figure,
         _onset_title(verdicts) or _trend_title(known),
-        "Time of each stage (left), per row (right); line, band: baseline's median, middle 80 %; red: onset",
+        "Time of each stage (left), per row (right); grey line: baseline, band: its noise; red: since when",
         alt=f"{len(stages)} stages over {len(runs)} runs.",
         n=f"{len(runs)} runs",
         source=source,
@@ -235,10 +261,20 @@ def stage_trends(
 def _onsets(verdicts: pd.DataFrame | None, runs: dict[str, int]) -> dict[str, int]:
     if verdicts is None:
         return {}
-    dated = verdicts[
-        (verdicts["phase"] == "all") & (verdicts["measure"] == "time") & verdicts["onset_run"].isin(runs)
-    ]
-    return {row.stage: runs[row.onset_run] for row in rows_of(dated)}
+    dated = verdicts[verdicts["onset_run"].isin(runs)]
+    # That of the stage's time, or else of what else of it has changed.
+    is_else = (dated["phase"] != "all").astype(int) + 2 * (dated["measure"] != "time").astype(int)
+    first = dated.loc[is_else.sort_values(kind="stable").index].drop_duplicates("stage")
+    return {row.stage: runs[row.onset_run] for row in rows_of(first)}
+
+
+def _fences(verdicts: pd.DataFrame | None) -> dict[str, _Fence]:
+    """Give the lower fence, baseline and upper fence of each stage's time, where one has them."""
+    if verdicts is None or "baseline" not in verdicts:
+        return {}
+    judged = verdicts[(verdicts["phase"] == "all") & (verdicts["measure"] == "time")]
+    judged = judged[judged["baseline"].notna()]
+    return {row.stage: (row.low, row.baseline, row.high) for row in rows_of(judged)}
 
 
 def _onset_title(verdicts: pd.DataFrame | None) -> str:
@@ -250,20 +286,27 @@ def _onset_title(verdicts: pd.DataFrame | None) -> str:
     first = dated.iloc[0]
     where = first["stage"] if first["phase"] == "all" else f"{first['stage']}, {first['phase']}"
     word = "slower" if first["change_share"] > 0 else "faster"
-    share = format_share(abs(first["change_share"]))
+    share = format_change(abs(first["change_share"])).removeprefix("+")
     return f"{readable(where)} {word} by {share} since run {first['onset_run']}"
 
 
-def _draw_trend(axes: Axes, runs: pd.Series[int], values: pd.Series[float], onset: int | None = None) -> None:
+def _draw_trend(
+    axes: Axes,
+    runs: pd.Series[int],
+    values: pd.Series[float],
+    onset: int | None,
+    fence: _Fence | None,
+) -> None:
     values = values.astype("float64")
     is_known = values.notna()
     runs, values = runs[is_known], values[is_known]
     earlier = values.iloc[:-1]
-    before = earlier if onset is None else values[runs < onset]
-    if len(before) > 1:
-        axes.axhspan(float(before.quantile(0.1)), float(before.quantile(0.9)), color="#e9edf1", linewidth=0)
-    if len(before):
-        axes.axhline(before.median(), color=GREY, linewidth=1)
+    if fence is None and len(earlier):
+        low, middle, high = earlier.quantile([0.1, 0.5, 0.9])
+        fence = low, middle, high
+    if fence is not None:
+        axes.axhspan(fence[0], fence[2], color="#e9edf1", linewidth=0)
+        axes.axhline(fence[1], color=GREY, linewidth=1)
     if onset is not None:
         axes.axvline(onset - 0.5, color=RED, linewidth=1.2)
     axes.plot(runs, values, "-", color=LIGHT_BLUE, linewidth=1.2)
@@ -319,7 +362,7 @@ def recommendations_bar(recommendations: pd.DataFrame, *, source: str = "table r
         )
     ranked = recommendations.sort_values("rank", kind="stable")
     best = ranked.iloc[0]
-    figure = new_figure(0.9 + 0.34 * len(ranked))
+    figure = new_figure(0.9 + 0.44 * len(ranked))
     axes = figure.subplots()
     colours = [_CONFIDENCE_COLOURS[name] for name in ranked["confidence"]]
     axes.barh(range(len(ranked)), ranked["saved_s"], height=0.62, color=colours)
@@ -327,7 +370,8 @@ def recommendations_bar(recommendations: pd.DataFrame, *, source: str = "table r
         text = f"{format_seconds(saved)} ({format_share(share)})"
         write_beside(axes, text, (saved, row))
     # One change may be worth making in several places.
-    label_rows(axes, list(ranked["where"] + ": " + ranked["change"]), width=48)
+    labels = [textwrap.wrap(f"{row.change} - {row.where}", 44) for row in rows_of(ranked)]
+    label_rows(axes, ["\n".join(lines[:3]) for lines in labels], width=3 * 45)
     axes.set_xlabel("time saved per run, seconds")
     axes.margins(x=0.25)
     axes.set_xlim(left=0)
