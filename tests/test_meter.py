@@ -204,9 +204,10 @@ def test_a_phase_in_a_fork_asks_for_its_own_threads(events: Path) -> None:
     """A fork doesn't read the files that its parent opened of the parent's threads."""
     with meter.phase("before"):
         pass
+    proc.queued_by_this_thread()
     if (child := os.fork()) == 0:
         with meter.phase("forked"):
-            pass
+            proc.queued_by_this_thread()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     forked = read_lines(events)[-1]

@@ -122,8 +122,8 @@ class _OwnFile:
 
 
 _thread = threading.local()
-# Of a fork only the thread that forked goes on, under a number of its own.
-os.register_at_fork(after_in_child=_thread.__dict__.clear)
+# Of a fork only the thread that forked goes on, under a number of its own, whichever it was.
+os.register_at_fork(after_in_child=lambda: globals().update(_thread=threading.local()))
 
 
 class OwnQueues:
