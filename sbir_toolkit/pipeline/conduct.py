@@ -19,7 +19,7 @@ from typing import Any
 
 from sbir_toolkit import errors
 from sbir_toolkit.errors import ContractError, GateError, StageError
-from sbir_toolkit.pipeline.certificate import check_outputs
+from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
 from sbir_toolkit.pipeline.gates import Hindrance, Judgement, judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
 from sbir_toolkit.pipeline.nursery import Nursery
@@ -258,6 +258,7 @@ class Conductor:
     def _checked(self, stage: Stage, outcome: Outcome) -> dict[str, Any]:
         try:
             outputs = check_outputs(stage, self._state.folder)
+            check_sums(stage, self._state.folder, self._state.folder.table)
         except ContractError as broken:
             return {"status": "failed", "reason": str(broken)}
         rows_in = sum(

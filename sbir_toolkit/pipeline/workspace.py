@@ -35,7 +35,7 @@ from sbir_toolkit.pipeline.project import (
     input_paths,
     with_overrides,
 )
-from sbir_toolkit.pipeline.run import RunFolder, chunks_of, list_runs, read_run, run_params
+from sbir_toolkit.pipeline.run import LATEST, RunFolder, chunks_of, list_runs, open_run, read_run, run_params
 from sbir_toolkit.pipeline.setup import make_setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage, load_pipeline
 from sbir_toolkit.storage import (
@@ -101,9 +101,11 @@ class OpenStage:
         params: Params,
         pipeline: Pipeline,
         *,
+        params_file: str,
         source: RunFolder | None = None,
     ) -> None:
         self._stage = stage
+        self._params_file = params_file
         self._pipeline = pipeline
         self._project = project
         self._run = run
@@ -113,6 +115,8 @@ class OpenStage:
         self.params = params
         self.run_id = run.run_id
         self._results: dict[str, StoredTable] = {}
+        # The keys of the earlier stages whose results are in the store, by stage.
+        self._known: dict[str, str] = {}
         self._key: StageKey | None = None
         if self._is_lab and source is None:
             self._look_up()
@@ -201,10 +205,8 @@ class OpenStage:
         InputError
             When it is to be read and isn't there; names the notebook that makes it.
         """
-        if table in self._stage.writes:
-            return self._run.table(table)
         path = self._find(table)
-        if path.exists():
+        if table in self._stage.writes or path.exists():
             return path
         maker = self._pipeline.producer(table)
         made_by = maker.notebook if maker else "no stage"
@@ -213,7 +215,7 @@ class OpenStage:
                 f"the table '{table}' isn't there",
                 where=path,
                 expected=f"written by {made_by} with these parameters, inputs and code",
-                todo=f"run {made_by} first, or everything: sbir-toolkit run params/{self.params.name}.yml",
+                todo=f"run {made_by} first, or everything: sbir-toolkit run {self._params_file}",
             )
         )
 
@@ -260,7 +262,10 @@ class OpenStage:
         return found
 
     def run_record(self) -> dict[str, Any]:
-        """The record of this run; opened by itself, that of the newest run of the same parameters' name."""
+        """The record of this run; opened by itself, that of the newest run with the same results.
+
+        When no run has them, it is the newest one of the same parameters' name.
+        """
         return read_run(self._measured_run())
 
     def events(self) -> list[dict[str, Any]]:
@@ -276,12 +281,14 @@ class OpenStage:
             When a declared table is missing, breaks its contract, or rows were lost.
         """
         outputs = check_outputs(self._stage, self._run) if self._is_lab else None
-        sums = check_sums(self._stage, self._run)
+        sums = check_sums(self._stage, self._run, self._find)
         if outputs is not None and self._key is not None:
             ResultStore(self._project).add(self._stored(self._key, outputs))
         return Finished(self._stage.name, self.run_id, self._row_counts(), sums)
 
     def _find(self, table: str) -> Path:
+        if table in self._stage.writes:
+            return self._run.table(table)
         if table in self._results:
             return self._project.outputs / self._results[table].path
         return self._source.table(table)
@@ -297,15 +304,23 @@ class OpenStage:
     def _measured_run(self) -> RunFolder:
         if self._source.record.exists():
             return self._source
-        for folder in list_runs(self._project):
-            if read_json(folder.record)["name"] == self.params.name:
-                return folder
+        records = [(folder, read_json(folder.record)) for folder in list_runs(self._project)]
+        alike = [folder for folder, record in records if self._has_known(record)]
+        named = [folder for folder, record in records if record["name"] == self.params.name]
+        if alike or named:
+            return (alike or named)[0]
         raise InputError(
             explain(
                 "there is no run whose figures could be shown",
                 where=self._project.runs,
-                todo=f"sbir-toolkit run params/{self.params.name}.yml",
+                todo=f"sbir-toolkit run {self._params_file}",
             )
+        )
+
+    def _has_known(self, record: Mapping[str, Any]) -> bool:
+        stages = record["stages"]
+        return bool(self._known) and all(
+            stages.get(name, {}).get("key") == key for name, key in self._known.items()
         )
 
     def _look_up(self) -> None:
@@ -325,6 +340,8 @@ class OpenStage:
             if result is not None:
                 tables |= {name: table.digest for name, table in result.tables.items()}
                 self._results |= result.tables
+                if not stage.measures_run:
+                    self._known[stage.name] = key.digest
                 self._copy_metrics(result)
 
     def _ask_gates(self) -> None:
@@ -355,8 +372,8 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
     name
         The stage's name in `notebooks/pipeline.yml`.
     run_id
-        The run it is part of. Empty: it is opened by itself. A run that has ended: its tables are read, but
-        it stays as it is, and what is written goes to a folder of its own.
+        The run it is part of. Empty: it is opened by itself. A run that has ended, or "latest" for the newest
+        one: its tables are read, but it stays as it is, and what is written goes to a folder of its own.
     params_file
         The parameters, relative to the current folder or the project's; a run has its own.
 
@@ -370,13 +387,16 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
         params = fetch_inputs(project, load_params(find_params_file(project, params_file)), say=print)
         run, source = RunFolder(project.runs / f"lab-{params.name}"), None
     else:
-        folder = RunFolder(project.runs / run_id)
+        is_newest = run_id == LATEST
+        folder = open_run(project) if is_newest else RunFolder(project.runs / run_id)
         if not folder.record.exists():
             todo = "leave run_id empty to work by itself"
             raise ParameterError(explain(f"there is no run '{run_id}'", where=project.runs, todo=todo))
-        params = run_params(folder)
-        is_conducted = is_locked(folder.lock)
-        run, source = (folder, None) if is_conducted else (RunFolder(project.runs / f"lab-{run_id}"), folder)
+        params, params_file = run_params(folder), str(folder.params)
+        # The pipeline names its run; who asks for the newest one looks on, though it may still be going on.
+        is_conducted = is_locked(folder.lock) and not is_newest
+        lab = RunFolder(project.runs / f"lab-{folder.run_id}")
+        run, source = (folder, None) if is_conducted else (lab, folder)
     params = with_overrides(project, params)
     pipeline = load_pipeline(project.declaration, params)
     stage = pipeline[name]
@@ -384,7 +404,7 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
     run.path.mkdir(parents=True, exist_ok=True)
     if not run.record.exists() and in_notebook():
         _write_events(run, name)
-    return OpenStage(stage, project, run, params, pipeline, source=source)
+    return OpenStage(stage, project, run, params, pipeline, params_file=params_file, source=source)
 
 
 def _write_events(run: RunFolder, stage: str) -> None:
