@@ -6,8 +6,10 @@ So it can be asked from any terminal, while the run goes on, after it has ended,
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from sbir_toolkit.errors import InputError
 from sbir_toolkit.pipeline.doing import SILENT_S, Events, duration, find_doing, last_sign
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, list_runs, read_run
@@ -38,7 +40,7 @@ def describe_status(run: RunFolder, events: Events | None = None) -> str:
         lines.append(f"  {name:<18} {facts['status']:<12} {words}".rstrip())
     lines += [f"  alert: {alert['severity']}: {alert['message']}" for alert in record["alerts"]]
     if record["status"] in ("interrupted", "failed"):
-        lines.append(f"go on with: sbir-toolkit resume {run.run_id}")
+        lines.append(_way_on(record))
     return "\n".join(lines)
 
 
@@ -72,7 +74,7 @@ def describe_end(run: RunFolder, record: dict[str, Any]) -> str:
         ]
     lines += [f"alert: {alert['severity']}: {_first_line(alert['message'])}" for alert in record["alerts"]]
     if record["status"] in ("interrupted", "failed"):
-        lines.append(f"go on with: sbir-toolkit resume {run.run_id}")
+        lines.append(_way_on(record))
     if record["way_out"]:
         lines.append(record["way_out"])
     lines.append(f"reports: {run.path / 'index.html'}")
@@ -103,6 +105,14 @@ def _stage_words(name: str, facts: dict[str, Any], events: list[dict[str, Any]],
         took = f"{facts['elapsed_s']:.1f} s; " if facts["status"] == "done" else ""
         return took + ", ".join(f"{table} {made['rows']:,}" for table, made in facts["outputs"].items())
     return str(facts["reason"])
+
+
+def _way_on(record: Mapping[str, Any]) -> str:
+    """Say how to go on: a mended input is another one, which resuming would refuse."""
+    failed = [facts for facts in record["stages"].values() if facts["status"] == "failed"]
+    if any(facts.get("error") == InputError.__name__ for facts in failed):
+        return "mend the input and run again: what hasn't changed is reused"
+    return f"go on with: sbir-toolkit resume {record['run_id']}"
 
 
 def _first_line(text: str) -> str:
