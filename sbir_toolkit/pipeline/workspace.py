@@ -291,7 +291,11 @@ class OpenStage:
             return self._run.table(table)
         if table in self._results:
             return self._project.outputs / self._results[table].path
-        return self._source.table(table)
+        found, maker = self._source.table(table), self._pipeline.producer(table)
+        if maker is not None and maker.measures_run and not (self._source.record.exists() or found.exists()):
+            # What measures a run is made in each, and so isn't in the store.
+            return next((run.table(table) for run in self._alike_runs()), found)
+        return found
 
     def _row_counts(self) -> dict[str, int]:
         import pyarrow.parquet as pq
@@ -304,11 +308,13 @@ class OpenStage:
     def _measured_run(self) -> RunFolder:
         if self._source.record.exists():
             return self._source
-        records = [(folder, read_json(folder.record)) for folder in list_runs(self._project)]
-        alike = [folder for folder, record in records if self._has_known(record)]
-        named = [folder for folder, record in records if record["name"] == self.params.name]
-        if alike or named:
-            return (alike or named)[0]
+        named = (
+            folder
+            for folder in list_runs(self._project)
+            if read_json(folder.record)["name"] == self.params.name
+        )
+        for folder in (*self._alike_runs(), *named):
+            return folder
         raise InputError(
             explain(
                 "there is no run whose figures could be shown",
@@ -316,6 +322,9 @@ class OpenStage:
                 todo=f"sbir-toolkit run {self._params_file}",
             )
         )
+
+    def _alike_runs(self) -> list[RunFolder]:
+        return [folder for folder in list_runs(self._project) if self._has_known(read_json(folder.record))]
 
     def _has_known(self, record: Mapping[str, Any]) -> bool:
         stages = record["stages"]
