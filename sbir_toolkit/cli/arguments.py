@@ -14,9 +14,9 @@ class ShowVersion(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """End the command."""
-        import sbir_toolkit
+        from importlib.metadata import version
 
-        print(f"{parser.prog} {sbir_toolkit.__version__}")
+        print(f"{parser.prog} {version('sbir-toolkit')}")
         parser.exit()
 
 
