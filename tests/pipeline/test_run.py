@@ -134,8 +134,14 @@ def test_fresh_from_and_only(project: Project) -> None:
     assert statuses(only) == {"count": "skipped", "advise": "blocked"}
     reason = read_run(only.run)["stages"]["advise"]["reason"]
     assert "run first, or with it: --only count" in reason
-    with pytest.raises(ParameterError, match="there is no stage 'cook'"):
-        run(project, order=Order(redo=frozenset({"cook"})))
+
+
+def test_a_stage_that_does_not_exist_is_refused_before_anything_is_made(project: Project) -> None:
+    """Nobody waits for input to be made and then learns of a slip of the pen."""
+    for order in (Order(redo=frozenset({"cook"})), Order(wanted=frozenset({"cook", "count"}))):
+        with pytest.raises(ParameterError, match=r"there is no stage 'cook'(.|\n)*one of: count, advise"):
+            run(project, order=order)
+    assert not project.outputs.exists()
 
 
 @pytest.mark.parametrize(
