@@ -15,7 +15,7 @@ from pathlib import Path
 from sbir_toolkit.params import load_params
 from sbir_toolkit.performance import calibrate
 from sbir_toolkit.pipeline.run import describe_environment
-from sbir_toolkit.pipeline.work import Job, measure_work
+from sbir_toolkit.pipeline.stage_work import Job, measure_work
 from sbir_toolkit.storage import digest_file, digest_value, read_json, write_json
 from sbir_toolkit.versions import code_version
 

@@ -38,7 +38,7 @@ from benchmarks.measuring import TOOLKIT, Measured, describe_machine, make_files
 from benchmarks.results import store
 from sbir_toolkit.meter import EVENTS_VARIABLE
 from sbir_toolkit.params import Params
-from sbir_toolkit.pipeline.work import Job, measure_work
+from sbir_toolkit.pipeline.stage_work import Job, measure_work
 from sbir_toolkit.storage import digest_file, read_lines
 
 _ALLOWED_SHARE = 0.25

@@ -1,7 +1,7 @@
 """The workload of a benchmark with nothing measured inside it, for `overhead`.
 
-Phases are no spans and write no events, and nobody samples the process tree. The toolkit has no such option:
-the meter is replaced here, before anything that uses it is imported.
+Phases are no spans and write no events, no beats tell how far they are, and nobody samples the process tree.
+The toolkit has no such option: the meter is replaced here, before anything that uses it is imported.
 
     python -m benchmarks.unmetered JOB.json
 """
@@ -43,10 +43,15 @@ def take_meter_out() -> None:
     def no_phase(name: str, rows: int | None = None) -> Iterator[meter.Span]:
         yield meter.Span(rows=rows)
 
+    @contextlib.contextmanager
+    def no_progress(name: str, total: int | None, unit: str) -> Iterator[meter.Span]:
+        yield meter.Span(done=0, total=total, unit=unit)
+
     def no_event(kind: str, **values: Any) -> None:
         pass
 
-    meter.phase, meter.emit, meter.TreeSampler = no_phase, no_event, NoSampler
+    meter.phase, meter.progress = no_phase, no_progress
+    meter.emit, meter.TreeSampler = no_event, NoSampler
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         open_index,
         read_labels,
     )
-    from sbir_toolkit.params import Params, load_params
+    from sbir_toolkit.params import Params, Source, load_params
     from sbir_toolkit.performance import (
         History,
         cause_frame,
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "History": "performance",
     "Params": "params",
+    "Source": "params",
     "ToolkitError": "errors",
     "build_index": "matching",
     "cause_frame": "performance",
@@ -107,6 +108,7 @@ _HOMES = {
 __all__ = [
     "History",
     "Params",
+    "Source",
     "ToolkitError",
     "build_index",
     "cause_frame",
@@ -153,6 +155,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("sbir-toolkit")
     if name not in _HOMES:
         raise AttributeError(f"module 'sbir_toolkit' has no name '{name}'; it has {', '.join(__all__)}")
     home = importlib.import_module(f"sbir_toolkit.{_HOMES[name]}")

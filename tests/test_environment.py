@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -60,3 +62,11 @@ def test_no_registry_is_named() -> None:
     """Where packages come from is the user's own setting."""
     for name in ("requirements.lock", "environment.yml", "pyproject.toml", "Makefile", ".ci/run"):
         assert not re.search(r"https?://|--index-url|--extra-index", (ROOT / name).read_text()), name
+
+
+def test_package_is_found_from_the_folder_above_the_clone(tmp_path: Path) -> None:
+    """A folder of the package's own name beside a script, as a clone is, doesn't hide the package."""
+    (tmp_path / "sbir_toolkit" / "sbir_toolkit").mkdir(parents=True)
+    asked = [sys.executable, "-c", "import sbir_toolkit; print(sbir_toolkit.__file__)"]
+    found = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+    assert Path(found) == ROOT / "sbir_toolkit" / "__init__.py"

@@ -182,6 +182,24 @@ def test_queueing_is_read_of_the_threads_that_are_there() -> None:
     assert threads() == before
 
 
+@pytest.mark.skipif(not proc.KNOWS_QUEUES, reason="the system doesn't tell how long threads queue")
+def test_a_thread_closes_its_file_when_it_ends() -> None:
+    """However many threads measure phases, no files stay open behind them."""
+
+    def files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    proc.queued_by_this_thread()
+    before, seen = files(), []
+    for _ in range(20):
+        thread = threading.Thread(target=lambda: seen.append(proc.queued_by_this_thread()))
+        thread.start()
+        thread.join()
+    assert len(seen) == 20
+    assert min(queued[0] for queued in seen if queued) >= 0
+    assert files() == before
+
+
 def test_a_phase_in_a_fork_asks_for_its_own_threads(events: Path) -> None:
     """A fork doesn't read the files that its parent opened of the parent's threads."""
     with meter.phase("before"):

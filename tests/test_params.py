@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from sbir_toolkit import Params, ToolkitError, load_params
 from sbir_toolkit.errors import ParameterError
+from sbir_toolkit.params.section import Section
 
 PARAMS = Path(__file__).parents[1] / "params"
 
@@ -16,6 +19,21 @@ PARAMS = Path(__file__).parents[1] / "params"
 def test_base_file_lists_every_parameter_with_its_default() -> None:
     """`params/base.yml` is complete: it says just what the defaults are."""
     assert yaml.safe_load((PARAMS / "base.yml").read_text()) == Params().model_dump(mode="json")
+
+
+def test_base_file_says_what_every_parameter_means() -> None:
+    """Beside each key, where it stands first, stands what the model says of it."""
+    text = (PARAMS / "base.yml").read_text()
+
+    def check(model: type[Section]) -> None:
+        for name, field in model.model_fields.items():
+            if field.description and re.search(rf"^ *{name}:", text, re.MULTILINE):
+                assert f"# {field.description}" in text, name
+            for part in (field.annotation, *get_args(field.annotation)):
+                if isinstance(part, type) and issubclass(part, Section):
+                    check(part)
+
+    check(Params)
 
 
 @pytest.mark.parametrize("name", ["sample", "full", "cluster"])

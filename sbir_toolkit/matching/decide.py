@@ -46,6 +46,9 @@ class Choice:
 def choose(index: RecipientIndex, pairs: Candidates, probability: Floats, companies: int) -> Choice:
     """Pick each company's best recipient and the best one of another firm.
 
+    A firm with several records may be more probable than the one with the best record: of the firms of the
+    two best records the more probable one comes first.
+
     Parameters
     ----------
     index : RecipientIndex
@@ -60,17 +63,21 @@ def choose(index: RecipientIndex, pairs: Candidates, probability: Floats, compan
     Choice
     """
     best = _first_of_each(pairs, probability, np.ones(len(pairs), bool), index, companies)
-    has_best = best >= 0
-    own_best = best[pairs.company]
-    is_same = same_firm(index, pairs.row, pairs.row[own_best])
-    total = np.bincount(pairs.company, probability * is_same, minlength=companies)
-    runner_up = _first_of_each(pairs, probability, ~is_same, index, companies)
-    rival = np.append(probability, 0.0)[runner_up]
+    of_best = same_firm(index, pairs.row, pairs.row[best[pairs.company]])
+    runner_up = _first_of_each(pairs, probability, ~of_best, index, companies)
+    of_next = same_firm(index, pairs.row, np.append(pairs.row, -1)[runner_up[pairs.company]]) & ~of_best
+    total, next_total = (
+        np.bincount(pairs.company, probability * of_firm, minlength=companies)
+        for of_firm in (of_best, of_next)
+    )
+    is_behind = next_total > total
+    best, runner_up = np.where(is_behind, runner_up, best), np.where(is_behind, best, runner_up)
+    total, next_total = np.where(is_behind, next_total, total), np.where(is_behind, total, next_total)
     return Choice(
         best=best,
         runner_up=runner_up,
-        probability=np.where(has_best, np.minimum(total, 1), 0.0),
-        runner_up_probability=np.where(runner_up >= 0, rival, 0.0),
+        probability=np.minimum(total, 1),
+        runner_up_probability=np.minimum(next_total, 1),
     )
 
 

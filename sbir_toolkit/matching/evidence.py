@@ -2,7 +2,8 @@
 
 Two names are compared by their words. A word both have counts by how rare it is among recipients (in bits:
 a word in one of 1,024 names counts 10). A word that one has and the other lacks counts against, unless it
-is nearly the other's: abbreviated, inflected, cut off, or a letter off. Numbers are never nearly equal, nor
+is nearly the other's: abbreviated, inflected, cut off, or a letter off. An abbreviation or a plural is known
+to be the word it stands for; the rest is guessed, and told apart. Numbers are never nearly equal, nor
 are the points of the compass.
 Beside the words stand the likeness of the whole names as letters, the first word, initials that spell the
 other name, and a name cut off where old records end. The legal form is weighed, never dropped. The places
@@ -33,6 +34,7 @@ MEASURES = (
     "same_words",
     "shared_bits",
     "alike_bits",
+    "guessed_bits",
     "surplus_bits",
     "less_unexplained_bits",
     "more_unexplained_bits",
@@ -64,6 +66,8 @@ _NUMERALS = {"II", "III", "IV", "VI", "VII", "VIII", "IX", "JV"}
 # NORTH TEXAS and SOUTH TEXAS are two letters apart and two places: the words must be nearly equal too.
 _NEARLY_ALL = 0.8
 _TELLING = _COMPASS | _NUMERALS
+# How nearly a word is its abbreviation or plural: that is known, other likeness is guessed.
+_ONE_WORD = 0.95
 _ZIP5, _BUILDING = LEVELS.index("zip5"), LEVELS.index("building")
 
 
@@ -198,6 +202,7 @@ def compare_names(
     alike = np.where(same, 0.0, words["alike"])
     less = np.where(same, 0.0, np.minimum(words["ours_left"], words["theirs_left"]))
     more = np.where(same, 0.0, np.maximum(words["ours_left"], words["theirs_left"]))
+    guessed = np.where(same, 0.0, words["guessed"])
     known = shared + alike
     covered = known / np.maximum(known + (less + more) / 2, 1e-9)
     return {
@@ -205,6 +210,7 @@ def compare_names(
         "same_words": same_words.astype(float),
         "shared_bits": shared,
         "alike_bits": alike,
+        "guessed_bits": guessed,
         "surplus_bits": known - np.log2(pool.names + 1),
         "less_unexplained_bits": less,
         "more_unexplained_bits": more,
@@ -286,6 +292,11 @@ def _compare_words(
         "shared": (add(ours_pair, ours_bits * ours_shared) + add(theirs_pair, theirs_bits * theirs_shared))
         / 2,
         "alike": (add(ours_pair, ours_bits * ours_alike) + add(theirs_pair, theirs_bits * theirs_alike)) / 2,
+        "guessed": (
+            add(ours_pair, ours_bits * ours_alike * (ours_alike < _ONE_WORD))
+            + add(theirs_pair, theirs_bits * theirs_alike * (theirs_alike < _ONE_WORD))
+        )
+        / 2,
         "ours_left": add(ours_pair, ours_bits * (1 - np.maximum(ours_shared, ours_alike))),
         "theirs_left": add(theirs_pair, theirs_bits * (1 - np.maximum(theirs_shared, theirs_alike))),
         "ours_total": add(ours_pair, ours_bits),
@@ -323,7 +334,7 @@ def _likeness(one: str, other: str, edits: int) -> float:
         short + "S",
         short + "ES",
     ):
-        return 0.95
+        return _ONE_WORD
     if len(short) >= 3 and long.startswith(short):
         return 0.8 if len(short) >= 4 else 0.6
     if edits == 1 and len(short) >= 4:

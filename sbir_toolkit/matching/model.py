@@ -46,6 +46,7 @@ TERMS = (
     "near_name",
     "namesakes",
     "like_namesakes",
+    "guessed_afar",
     "less_unexplained",
     "more_unexplained",
     "covered",
@@ -115,10 +116,13 @@ def make_terms(measures: dict[str, Floats]) -> Matrix:
     # Firms that share as much by chance: as the words' frequencies say, at most those with the rarest word.
     most = np.maximum(measures["rarest_count"], 1)
     by_chance = np.clip(2.0 ** -measures["surplus_bits"], _LEAST_BY_CHANCE, most)
+    is_afar = other * (level < LEVELS.index("city"))
     columns = {
         "base": np.ones(len(spelled)),
         "namesakes": spelled * np.log(np.clip(measures["namesakes"], _LEAST_BY_CHANCE, _MOST_NAMESAKES)),
         "like_namesakes": other * np.log(by_chance),
+        # Words that are one only by guess tell less where the place doesn't say so, too.
+        "guessed_afar": is_afar * np.minimum(measures["guessed_bits"], 40) / 10,
         "less_unexplained": other * np.minimum(measures["less_unexplained_bits"], 40) / 10,
         "more_unexplained": other * np.minimum(measures["more_unexplained_bits"], 40) / 10,
         "covered": other * np.maximum(0, measures["covered"] - 0.4),

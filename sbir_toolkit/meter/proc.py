@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import threading
 from pathlib import Path
 
 import psutil
@@ -103,13 +104,33 @@ def queued_by_thread(pid: int) -> dict[int, float] | None:
 
 def queued_by_this_thread() -> dict[int, float] | None:
     """Give the same of the thread that asks."""
-    return {0: _queued_s("/proc/thread-self/schedstat")} if KNOWS_QUEUES else None
+    if not KNOWS_QUEUES:
+        return None
+    if not hasattr(_thread, "queue"):
+        _thread.queue = _OwnFile("/proc/thread-self/schedstat")
+    return {0: _second_field_s(os.pread(_thread.queue.descriptor, _LINE_BYTES, 0))}
+
+
+class _OwnFile:
+    """A file that a thread keeps open as long as it lives."""
+
+    def __init__(self, file: str) -> None:
+        self.descriptor = os.open(file, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+_thread = threading.local()
+# Of a fork only the thread that forked goes on, under a number of its own.
+os.register_at_fork(after_in_child=_thread.__dict__.clear)
 
 
 class OwnQueues:
     """Reads how long the threads of this process queued, again and again.
 
-    The files are kept open: to open one costs four times what reading it does. One thread asks.
+    The files are kept open: to open one costs four times what reading it does, and at each of its three calls
+    of the system another thread may take its turn. One thread asks.
     """
 
     def __init__(self) -> None:

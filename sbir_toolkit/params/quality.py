@@ -18,7 +18,9 @@ class HistoryRule(Section):
 
     min_runs: int = Field(5, ge=1, description="Fewer accepted runs than this: no verdict yet.")
     max_runs: int = Field(24, ge=1, description="So many of the newest accepted runs count.")
-    direction: Literal["fall", "rise", "both"] = Field("both", description="Which change is a bad one.")
+    direction: Literal["fall", "rise", "both"] = Field(
+        "both", description="Which change is a bad one: fall, rise or both."
+    )
     is_relative: bool = Field(False, description="Changes are shares of the history's median.")
     warn_change: float | None = Field(None, gt=0, description="Warn from this change on, outside the band.")
     fail_change: float | None = Field(None, gt=0, description="Fail from this change on, outside the band.")
@@ -46,7 +48,7 @@ class Gate(Section):
     )
     action: Action = Field(
         "block",
-        description="On fail: go on; set the failing rows aside; mark what comes after; block stages; stop.",
+        description="On fail: continue; quarantine failing rows; degrade what follows; block stages; stop.",
     )
     blocks: tuple[str, ...] = Field((), description="Stages it blocks; empty: those that ask for the gates.")
 

@@ -89,7 +89,7 @@ class Matching(Section):
     """Who is who."""
 
     accept_probability: Share = Field(0.83, ge=0, le=1, description="Accept at or above this probability.")
-    review_probability: Share = Field(0.05, ge=0, le=1, description="Show to a person at or above this one.")
+    review_probability: Share = Field(0.01, ge=0, le=1, description="Show to a person at or above this one.")
     min_margin: Share = Field(
         0.20, ge=0, le=1, description="Accept only if this much ahead of the runner-up."
     )

@@ -9,7 +9,8 @@ a verdict. Each repeat is preceded by the calibration task, which measures the m
 2. *Measured again.* Suspects count for nothing until fresh repeats show them again: in turns with the code of
    before where it is at hand, since what the machine does to a pair it does to both; else beside the stored
    baseline, the machine's drift taken out by the calibration. It is looked at after 10, 14, 20, 28 and
-   40 turns, until each suspect is confirmed or isn't likely to be large enough to speak of any more.
+   40 turns, until each suspect is confirmed, or neither looks large enough to speak of nor is likely to be
+   so by far.
 3. A suspect that this confirms is a regression or an improvement; one that it clears is no change; one that
    is still open after the last look stays a suspect.
 
@@ -154,7 +155,8 @@ class Benchmark:
         if not suspects:
             return self._tell(changes, {}, 0)
         names = ", ".join(sorted({identify(*key) for key in suspects}))
-        self.say(f"{len(suspects)} suspect, measured again: {names}")
+        looks = self.patience.looks
+        self.say(f"{len(suspects)} suspect, measured again {looks[0]} to {looks[-1]} times: {names}")
         start = len(self.repeats_)
         again = self._measure_again(suspects)
         return self._tell(changes, again, len(self.repeats_) - start)
@@ -206,15 +208,19 @@ class Benchmark:
             else:
                 self._repeat(missing)
             found = self._compare(start, in_turns=in_turns, only=suspects)
-            if not any(self._is_open(change) for change in found.values()):
+            still_open = sorted(identify(*key) for key, change in found.items() if self._is_open(change))
+            if not still_open:
                 break
+            self.say(
+                f"after {look} of at most {self.patience.looks[-1]}, still open: {', '.join(still_open)}"
+            )
         return found
 
     def _is_open(self, change: Change | None) -> bool:
         least = self._least
         if change is None or change.is_worth_saying(least, self.performance.false_alarm_share):
             return False
-        return change.may_be_worth_it(least)
+        return change.may_be_large(least)
 
     def _compare(
         self, start: int, *, in_turns: bool, only: set[Key] | None = None
@@ -284,8 +290,7 @@ class Benchmark:
             return "no change"
         if change.is_worth_saying(self._least, self.performance.false_alarm_share):
             return "regression" if change.shift > 0 else "improvement"
-        is_cleared = abs(change.shift) < 0.8 * self._least or not self._is_open(change)
-        return "no change" if is_cleared else "suspect"
+        return "suspect" if change.is_large(self._least) else "no change"
 
     def _date(self, key: Key, change: Change | None) -> Mapping[str, Any] | None:
         """Find the repeat with which a change began; between two codes measured in turns there is none."""

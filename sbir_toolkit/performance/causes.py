@@ -71,6 +71,7 @@ _COUNTED_LEVEL = 0.1
 # A single calibration on each side within this share of the other proves nothing.
 _CALIBRATION_SHARE = 0.1
 _SHOWN_PHASES = 4
+_DOUBT = ("high", "medium", "low")
 _NEEDED = "needed to say more: a profile of both versions, or runs that change one thing at a time"
 _UNCALIBRATED = "needed: a calibration of the machine on both sides"
 _UNKNOWN = "not identifiable: nothing recorded that surely accounts for it changed in between"
@@ -271,8 +272,9 @@ def headline_frame(verdicts: StageVerdicts, explained: Mapping[str, Explanation]
     Returns
     -------
     pandas.DataFrame
-        what, change_share, since (seconds since 1970), onset_run, why; only what is confirmed, the largest
-        change first. Of a stage that got worse in several ways its time is told, then the largest of them.
+        what, change_share, since (seconds since 1970), onset_run, why; only what is confirmed. Those whose
+        cause is surest come first, of these the largest change. Of a stage that got worse in several ways its
+        time is told, then the largest of them.
     """
     found = verdicts.regressions
     order = found.assign(
@@ -283,12 +285,27 @@ def headline_frame(verdicts: StageVerdicts, explained: Mapping[str, Explanation]
     rows = []
     for row in order.drop_duplicates("stage").to_dict("records"):
         told = explained.get(row["stage"])
-        why = told.sentence.partition(": ")[2] if told is not None else "not asked: its time isn't confirmed"
+        why, doubt = _write_why(told)
         part = "" if row["phase"] == "all" else f", {row['phase']}"
         what = f"{row['stage']}{part}: {NOUNS[row['measure']]}"
-        rows.append((what, row["change_share"], row["since"], row["onset_run"], why))
-    table = pd.DataFrame(rows, columns=["what", "change_share", "since", "onset_run", "why"])
-    return table.sort_values("change_share", key=abs, ascending=False, kind="stable", ignore_index=True)
+        rows.append(
+            (doubt, -abs(row["change_share"]), what, row["change_share"], row["since"], row["onset_run"], why)
+        )
+    rows.sort(key=lambda found: found[:2])
+    columns = ["what", "change_share", "since", "onset_run", "why"]
+    return pd.DataFrame([row[2:] for row in rows], columns=columns)
+
+
+def _write_why(told: Explanation | None) -> tuple[str, int]:
+    """Write the likeliest cause first and then what it did; give also how doubtful it is."""
+    if told is None:
+        return "not asked: its time isn't confirmed", len(_DOUBT)
+    if told.table.empty:
+        return told.sentence.partition(": ")[2], len(_DOUBT)
+    first = told.table.iloc[0]
+    cause = "cause not identifiable" if first["cause"] == _UNKNOWN else first["cause"]
+    what, sure = f"{first['part']} in {first['where']}, {first['changed_s']:+,.3g} s", first["confidence"]
+    return f"{cause}: {first['share']:.0%} of the change is {what} ({sure} confidence)", _DOUBT.index(sure)
 
 
 def _is_change(before: Side, after: Side, stage: str) -> bool:

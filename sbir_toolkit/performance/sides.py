@@ -79,17 +79,21 @@ class Change:
     near_quartile: float
     level: float
 
+    def is_large(self, least: float) -> bool:
+        """Tell whether it is about as large as the least of interest."""
+        return abs(self.shift) >= 0.8 * least
+
     def is_suspect(self, least: float, level: float) -> bool:
-        """Tell whether it is worth measuring again: large beside the least of interest, and perhaps there."""
-        return abs(self.shift) >= 0.8 * least and self.level <= level
+        """Tell whether it is worth measuring again: large, and perhaps there."""
+        return self.is_large(least) and self.level <= level
 
     def is_worth_saying(self, least: float, level: float) -> bool:
         """Tell whether it is sure enough at a level, and large enough in most repeats."""
         return self.is_suspect(least, level) and self.near_quartile >= least / 2
 
-    def may_be_worth_it(self, least: float) -> bool:
-        """Tell whether it may still turn out to be as large as the least of interest."""
-        return self.reach >= least
+    def may_be_large(self, least: float) -> bool:
+        """Tell whether it looks large, or isn't known well enough yet to say that it isn't by far."""
+        return self.is_large(least) or self.reach >= 1.5 * least
 
 
 def list_costs(repeats: Iterable[Repeat]) -> dict[Key, Logs]:

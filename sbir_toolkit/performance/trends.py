@@ -24,7 +24,8 @@ def trend_frame(history_stages: pd.DataFrame, run: Mapping[str, Any] | None = No
         From `History.stages`.
     run
         The record of a run that may still be going on. When given, only runs with parameters of the same name
-        on the same machine count, and those of its stages that have ended stand as the latest.
+        on the same machine count, none that came after it, and those of its stages that have ended stand as
+        the latest.
 
     Returns
     -------
@@ -43,7 +44,8 @@ def trend_frame(history_stages: pd.DataFrame, run: Mapping[str, Any] | None = No
 def _with_run(done: pd.DataFrame, run: Mapping[str, Any]) -> pd.DataFrame:
     machine = describe_machine(run.get("environment") or {})
     is_alike = (done["name"] == run.get("name")) & (done["machine"] == machine)
-    earlier = done[is_alike & (done["run_id"] != run["run_id"])]
+    is_before = (done["created"] <= run["created"]) & (done["run_id"] != run["run_id"])
+    earlier = done[is_alike & is_before]
     figures = ("elapsed_s", "rows_in", "peak_bytes")
     own = pd.DataFrame(
         [
@@ -80,21 +82,18 @@ def phase_trend_frame(history: History, run: Mapping[str, Any], figures: pd.Data
     -------
     pandas.DataFrame
         One row for each run, stage and phase, the oldest run first: run_id, created (seconds since 1970),
-        stage, phase, elapsed_s. A phase that others are a part of counts with what is left beside them. What
-        no phase took is one more, named "rest of the stage"; where phases of several workers overlap they are
-        drawn in to the stage's time.
+        stage, phase, elapsed_s. A phase that others are a part of counts with what is left beside them, and
+        what goes on at once shares the clock (in runs of an earlier version it is drawn in to the stage's
+        time). What no phase took is one more, named "rest of the stage".
     """
     whole = trend_frame(history.stages(), run)[["run_id", "created", "stage", "elapsed_s"]]
     known = history.phases()
     own = figures[figures["phase"] != "all"].assign(run_id=run["run_id"])
-    columns = ["run_id", "stage", "phase", "inside", "elapsed_s"]
+    columns = ["run_id", "stage", "phase", "elapsed_s", "own_s"]
     parts = pd.concat([known.loc[known["run_id"] != run["run_id"], columns], own[columns]])
-    inside = parts.groupby(["run_id", "stage", "inside"])["elapsed_s"].sum()
-    inner = inside.reindex(pd.MultiIndex.from_frame(parts[["run_id", "stage", "phase"]])).fillna(0).to_numpy()
-    parts["elapsed_s"] = (parts["elapsed_s"] - inner).clip(lower=0)
-    parts = parts.drop(columns="inside").merge(
-        whole.rename(columns={"elapsed_s": "whole_s"}), on=["run_id", "stage"]
-    )
+    # Runs of an earlier version don't know which share of the clock was a phase's own.
+    parts["elapsed_s"] = parts.pop("own_s").fillna(parts["elapsed_s"])
+    parts = parts.merge(whole.rename(columns={"elapsed_s": "whole_s"}), on=["run_id", "stage"])
     sums = parts.groupby(["run_id", "stage"])["elapsed_s"].transform("sum")
     parts["elapsed_s"] *= (parts["whole_s"] / sums).clip(upper=1).fillna(1)
     taken = parts.groupby(["run_id", "stage"])["elapsed_s"].sum()

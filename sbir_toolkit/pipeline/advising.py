@@ -20,7 +20,7 @@ from sbir_toolkit.pipeline.profiling import make_job
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, read_run, run_params
 from sbir_toolkit.pipeline.speed import open_history
-from sbir_toolkit.pipeline.work import WORK, measure_work
+from sbir_toolkit.pipeline.stage_work import WORK, measure_work
 from sbir_toolkit.storage import read_lines
 
 _TURNS = 2

@@ -17,7 +17,7 @@ import pandas as pd
 
 from sbir_toolkit.params import Params
 from sbir_toolkit.performance.profile import PROFILE_COLUMNS, compare_profiles, profile_program
-from sbir_toolkit.pipeline import work
+from sbir_toolkit.pipeline import stage_work
 from sbir_toolkit.pipeline.project import Project, input_paths
 from sbir_toolkit.pipeline.run import RunFolder, list_runs, read_run, run_params
 from sbir_toolkit.storage import read_json, write_json
@@ -87,7 +87,7 @@ def profile_stage(project: Project, run: RunFolder, stage: str, *, has_memory: b
     StageError
         When scalene can't run.
     """
-    work.require_work(stage)
+    stage_work.require_work(stage)
     params = run_params(run)
     # Only functions in this very process are seen: chunks are computed in threads.
     params = params.model_copy(update={"compute": params.compute.model_copy(update={"scheduler": "threads"})})
@@ -99,7 +99,7 @@ def profile_stage(project: Project, run: RunFolder, stage: str, *, has_memory: b
         file = Path(scratch) / "job.json"
         job.write(file)
         functions = profile_program(
-            Path(work.__file__),
+            Path(stage_work.__file__),
             [str(file)],
             folder / f"{stage}.scalene.json",
             has_memory=has_memory,
@@ -111,12 +111,12 @@ def profile_stage(project: Project, run: RunFolder, stage: str, *, has_memory: b
     return profile
 
 
-def make_job(project: Project, run: RunFolder, stage: str, scratch: Path, params: Params) -> work.Job:
+def make_job(project: Project, run: RunFolder, stage: str, scratch: Path, params: Params) -> stage_work.Job:
     """Describe a stage's work on what a run read, with all that comes out in a scratch folder."""
     inputs = {
         name: [str(path) for path in input_paths(project, params, name)] for name in ("awards", "recipients")
     }
-    return work.Job(stage, params, inputs, run.path / "data", scratch / "data", scratch / "store")
+    return stage_work.Job(stage, params, inputs, run.path / "data", scratch / "data", scratch / "store")
 
 
 def find_profile(project: Project, stage: str, code: str | None = None) -> Profile | None:

@@ -1,9 +1,10 @@
 """The workload of a benchmark: the pipeline's stages on files of fixed content, without notebooks.
 
-One repeat is one process: it imports the toolkit, reads both files, builds the index, matches, estimates the
-accuracy and judges the gates, from an empty store, and writes down what each stage took. What the phases
-inside took stands in the events, as in a run. A process of its own begins each time with the same empty
-caches, and has its own luck with addresses and pages, so repeats scatter as runs do.
+One repeat is one process: it imports the toolkit, does the work of each stage (`stage_work`) from an empty
+store, and writes down what each took: it reads both files, builds the index, matches, estimates the accuracy,
+judges the gates and parts the awards. What the phases inside took stands in the events, as in a run. A repeat
+that is a process of its own begins each time with the same empty caches, and has its own luck with addresses
+and pages, so repeats scatter as runs do.
 
 Half of a small repeat is importing. Where two versions of the code take turns and nothing is asked about
 their start, each stays in one warm process, from which the process of each repeat is forked: both sides alike
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import os
 import resource
 import sys
@@ -73,8 +73,9 @@ def main(job_file: str) -> None:
 
 def serve() -> None:
     """Import what the work needs, then do the job of each line in a fork; answer with its exit code."""
-    for room in ("enrichment", "matching", "quality", "sources", "tables"):
-        importlib.import_module(f"sbir_toolkit.{room}")
+    from sbir_toolkit.pipeline.stage_work import import_rooms
+
+    import_rooms()
     gc.collect()
     gc.freeze()
     _answer("ready")
@@ -121,56 +122,20 @@ def do_work(
         For each stage, in their order, what a run's record keeps of it.
     """
     with contextlib.closing(_Laps()) as laps:
-        for _ in _go_through(awards, recipients, folder, laps):
+        with laps.stage(START) as facts:
+            from sbir_toolkit.params import Params
+            from sbir_toolkit.pipeline.stage_work import WORK, Job, import_rooms
+
+            import_rooms()
+            inputs = {"awards": [str(awards)], "recipients": [str(recipients)]}
+            facts["rows_in"] = 0
+        data = folder / "data"
+        for name, do in WORK.items():
             if until in laps.stages:
                 break
+            with laps.stage(name) as facts:
+                facts["rows_in"] = do(Job(name, Params(), inputs, data, data, folder / "store"))
         return laps.stages
-
-
-def _go_through(awards: Path, recipients: Path, folder: Path, laps: _Laps) -> Iterator[None]:
-    """Do one stage after the other; stop after each, to be told to go on."""
-    with laps.stage(START) as start:
-        from sbir_toolkit import sources
-        from sbir_toolkit.enrichment import enrich_awards, prepare_index
-        from sbir_toolkit.matching import measure_accuracy, open_index
-        from sbir_toolkit.params import Params
-        from sbir_toolkit.quality import decide, evaluate_gates, measure_quality
-        from sbir_toolkit.storage import write_parquet
-        from sbir_toolkit.tables import ACCURACY
-
-        params, store, data = Params(), folder / "store", folder / "data"
-        start["rows_in"] = 0
-    yield
-    with laps.stage("load_awards") as facts:
-        loaded = sources.load_awards(awards, data, params.limits)
-        facts["rows_in"] = loaded.records_read
-    yield
-    with laps.stage("load_recipients") as facts:
-        facts["rows_in"] = sources.load_recipients(recipients, data, params.limits).records_read
-    yield
-    with laps.stage("match_recipients") as facts:
-        tables = data / "awards.parquet", data / "recipients.parquet"
-        enriched = enrich_awards(*tables, data, store, params)
-        facts["rows_in"] = loaded.records_read
-    yield
-    with laps.stage("accuracy") as facts:
-        import pandas as pd
-
-        companies, matches = (
-            pd.read_parquet(data / f"{name}.parquet") for name in ("companies", "company_matches")
-        )
-        index = open_index(prepare_index(data / "recipients.parquet", store, params))
-        told = params.matching, params.accuracy
-        report = measure_accuracy(companies, matches, index, *told, confidence=params.quality.confidence)
-        write_parquet(data / "accuracy.parquet", ACCURACY.arrow(ACCURACY.check(report.table)))
-        facts["rows_in"] = len(companies)
-    yield
-    with laps.stage("quality_gates") as facts:
-        names = ("enriched_awards", "award_rejects", "recipients", "recipient_rejects", "accuracy")
-        records = {"award_records": loaded.records_read, **enriched.counts}
-        metrics = measure_quality({name: data / f"{name}.parquet" for name in names}, records, params.quality)
-        decide(evaluate_gates(metrics.table, params.quality.gates))
-        facts["rows_in"] = loaded.records_read
 
 
 class _Laps:

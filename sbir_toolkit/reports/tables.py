@@ -50,6 +50,8 @@ BADGES = {
     **dict.fromkeys(("fail", "failed", "died", "stopped", "critical", "error", "regression"), "bad"),
     **dict.fromkeys(("unknown", "reject", "pending", "skipped", "low"), "idle"),
 }
+# Sentences, which would be crushed beside many short columns.
+_WIDE = {"evidence", "cause", "why"}
 _BADGE_COLUMNS = {"verdict", "decision", "status", "severity", "confidence"}
 _WRITERS: dict[str, Callable[[Any], str]] = {
     "bytes": format_bytes,
@@ -122,7 +124,7 @@ class ShownTable:
             title = f"<strong>{escape(self.caption.rstrip('.'))}</strong>: " if self.caption else ""
             return f'<div class="sbir-table"><p class="sbir-note">{title}no rows</p></div>'
         columns = [self._column(name) for name in self.frame]
-        kinds = [_cell_class(self._unit(name)) for name in self.frame]
+        kinds = [_cell_class(str(name), self._unit(name)) for name in self.frame]
         heads = "".join(_head(str(name), kind) for name, kind in zip(self.frame, kinds, strict=True))
         lines = []
         for row in zip(*columns, strict=True):
@@ -275,10 +277,10 @@ def _head(name: str, kind: str) -> str:
     return f'<th scope="col"{kind}>{html or escape(plain)}</th>'
 
 
-def _cell_class(unit: Unit) -> str:
+def _cell_class(name: str, unit: Unit) -> str:
     if unit in _WRITERS or unit == "plain":
         return ' class="n"'
-    if unit == "weights":
+    if name in _WIDE:
         return ' class="e"'
     return ' class="s"' if unit in {"badge", "digest"} else ""
 

@@ -108,8 +108,11 @@ def read_awards(path: loading.Paths, source: params.Source = _SOURCE) -> tuple[p
 
     Parameters
     ----------
-    path, source
+    path
         As for `load_awards`.
+    source
+        What the file calls its columns where that isn't known, such as
+        `Source(columns={"award_year": "FY"})`; its `path` isn't used here.
 
     Returns
     -------

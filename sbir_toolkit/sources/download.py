@@ -142,20 +142,32 @@ class _Fetch:
         self._settings = settings
         self._say = say
 
+    @property
+    def _is_list(self) -> bool:
+        """Whether the address is that of a list of files, of which the newest is meant."""
+        return urlsplit(self._listed).path.rstrip("/").endswith("list_database_download_files")
+
     def refuse(self, got: str) -> InputError:
+        """Make the error that says why it can't be fetched, and how else to get it."""
+        by_hand = f"download {self._url} in a browser and save it as {self._path}"
+        if self._is_list and self._url == self._listed:
+            by_hand = (
+                f"open {self._url} in a browser, download the zip archive that it names under {_DUMPS}, "
+                "and name that: -p recipients.path=FILE.zip"
+            )
         return InputError(
             explain(
                 "the file can't be fetched",
                 where=self._url,
                 expected="the whole file",
                 got=got,
-                todo=f"try again later, or download {self._url} in a browser and save it as {self._path}",
+                todo=f"try again later, or {by_hand}",
             )
         )
 
     def try_once(self) -> Fetched:
         """Ask for the file or for the rest of it, and put it in place when it is whole."""
-        if urlsplit(self._listed).path.rstrip("/").endswith("list_database_download_files"):
+        if self._is_list:
             self._url = self._newest_dump()
         begun, kept = self._begun(), self._kept()
         headers = {"Accept-Encoding": "identity", "User-Agent": "sbir-toolkit"}

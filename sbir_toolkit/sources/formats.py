@@ -307,7 +307,7 @@ def _refuse_missing(header: Sequence[str], form: Format, positions: dict[str, in
             where=f"{where}, line 1",
             expected=f"a header with columns for {wanted}",
             got=_cut(got),
-            todo=_guess(header, form),
+            todo=_guess(header, form, positions),
         )
     )
 
@@ -316,7 +316,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-def _guess(header: Sequence[str], form: Format) -> str:
+def _guess(header: Sequence[str], form: Format, positions: dict[str, int]) -> str:
     only = header[0] if len(header) == 1 else ""
     for separator, name in _SEPARATORS.items():
         if separator in only:
@@ -330,7 +330,16 @@ def _guess(header: Sequence[str], form: Format) -> str:
             and all(set(other.aliases[column]) & plain for column in other.required)
         ):
             return f"it looks like a file of {other.name}: give it as that"
-    return "check that it is the right file and that its first line holds the column names"
+    missing = [column for column in form.required if column not in positions]
+    spare = [name for at, name in enumerate(header) if at not in positions.values() and name]
+    if not positions or not spare:
+        return "check that it is the right file and that its first line holds the column names"
+    section = "awards" if form.name == AWARD_FORMAT.name else "recipients"
+    columns = ", ".join(f"{column}: NAME" for column in missing)
+    return (
+        f"if it is the right file, name its columns: -p '{section}.columns={{{columns}}}', "
+        f"with {'names' if len(missing) > 1 else 'one'} of {_cut(', '.join(spare))} for NAME"
+    )
 
 
 def _assume(

@@ -111,8 +111,11 @@ def read_recipients(
 
     Parameters
     ----------
-    path, source
+    path
         As for `load_recipients`.
+    source
+        What the file calls its columns where that isn't known, such as
+        `Source(columns={"recipient_name": "Firm"})`; its `path` isn't used here.
 
     Returns
     -------

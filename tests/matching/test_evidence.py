@@ -86,3 +86,10 @@ def test_a_name_is_itself(name: str) -> None:
 def test_each_phenomenon_is_seen(one: str, other: str, measure: str, expected: float) -> None:
     """What sets two spellings apart is recognised for what it is."""
     assert compare(one, other)[measure][0] == expected
+
+
+def test_what_is_guessed_of_words_is_told_apart() -> None:
+    """An abbreviation is known to be its word; a letter off is a guess, less sure than the word itself."""
+    known, guessed = compare("QUORUM LABS", "QUORUM LABORATORIES"), compare("VEXIL LASER", "VEXILL LASER")
+    assert known["guessed_bits"] == 0 < known["alike_bits"]
+    assert guessed["guessed_bits"] == guessed["alike_bits"] < known["alike_bits"]

@@ -92,7 +92,7 @@ def test_an_unrelated_recipient_changes_no_accepted_link(
     "change",
     [
         {"accept_probability": 1.0, "review_probability": 0.4},
-        {"review_probability": 0.0},
+        {"review_probability": 0.8},
         {"min_margin": 1.0},
         {"max_unplaced_probability": 0.0},
         {"max_renamed_probability": 0.0},

@@ -144,3 +144,19 @@ def test_phases_add_up_to_their_stage_in_each_run(tmp_path):
     assert took["score"].tolist() == [2.0, 5.0]
     assert took["match"].tolist() == [3.0, 3.0]
     assert took.sum(axis=1).tolist() == [8.0, 11.0]
+
+
+def test_phases_that_go_on_at_once_share_the_clock_from_run_to_run(tmp_path):
+    """Two threads that work side by side take the time in which both do in halves; nothing is drawn in."""
+    run = run_record("r1", {"match": stage(0, 10)})
+    events = [
+        phase_event("match", "read", 0, 6, pid=1, thread=2),
+        phase_event("match", "normalise", 4, 6, pid=1, thread=3),
+    ]
+    history = History(tmp_path / "history.sqlite")
+    keep(history, run, events)
+    later = {**run, "run_id": "r2", "created": CREATED + 1}
+    parts = phase_trend_frame(history, later, measure_run(run, events))
+    took = parts.pivot_table("elapsed_s", "run_id", "phase")
+    assert took["read"].tolist() == [5.0, 5.0]
+    assert took["normalise"].tolist() == [5.0, 5.0]

@@ -111,11 +111,21 @@ GATES = pd.DataFrame(
 )
 FIGURES = pd.DataFrame(
     [
-        ("load_awards", "all", 0.0, 4.2, 4.0, 310_000_000, 10_000, 2381.0),
-        ("load_awards", "read", 0.2, 2.0, 2.0, None, 10_000, 5000.0),
-        ("match_recipients", "all", 4.5, 17.3, 16.0, 1_310_000_000, 10_000, 578.0),
+        ("load_awards", "all", 0.0, 4.2, 4.0, 310_000_000, 10_000, 2381.0, 4.2),
+        ("load_awards", "read", 0.2, 2.0, 2.0, None, 10_000, 5000.0, 2.0),
+        ("match_recipients", "all", 4.5, 17.3, 16.0, 1_310_000_000, 10_000, 578.0, 17.3),
     ],
-    columns=["stage", "phase", "started_s", "elapsed_s", "cpu_s", "peak_bytes", "rows", "rows_per_s"],
+    columns=[
+        "stage",
+        "phase",
+        "started_s",
+        "elapsed_s",
+        "cpu_s",
+        "peak_bytes",
+        "rows",
+        "rows_per_s",
+        "own_s",
+    ],
 )
 SAMPLES = pd.DataFrame(
     {

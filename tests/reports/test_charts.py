@@ -98,6 +98,11 @@ DRAWN: dict[str, tuple[Callable[[pd.DataFrame], Chart], pd.DataFrame, str]] = {
         "2 stages in 21.8 s; longest: match recipients (17.3 s, 80.5 % of all work)",
     ),
     "stage_memory": (charts.stage_memory, frames.FIGURES, "Peak memory 1.31 GB, in match recipients"),
+    "stage_parts": (
+        charts.stage_parts,
+        frames.FIGURES,
+        "90.7 % of all work is outside the phases: charts, notebooks, reports",
+    ),
     "stage_memory_over_time": (
         lambda frame: charts.stage_memory(frame, frames.SAMPLES),
         frames.FIGURES,
@@ -142,6 +147,7 @@ MEASURES = {
     "metric_trends": "value",
     "stage_timeline": "elapsed_s",
     "stage_memory": "peak_bytes",
+    "stage_parts": "elapsed_s",
     "stage_trends": "elapsed_s",
     "phase_trends": "elapsed_s",
 }

@@ -198,6 +198,14 @@ def test_redirects_and_the_list_of_dumps_are_followed(server: Server, tmp_path: 
         assert path.read_bytes() == OLD
 
 
+def test_a_list_of_dumps_that_is_out_of_reach_is_not_offered_as_the_file(tmp_path: Path) -> None:
+    """What to do by hand is told of the archive that the list names; of a file's own address, to save it."""
+    settings = SETTINGS.model_copy(update={"attempts": 1})
+    for name, told in (("list_database_download_files", "-p recipients.path="), ("a.csv", "save it as")):
+        with pytest.raises(InputError, match=told):
+            fetch_file(f"http://127.0.0.1:9/{name}", tmp_path / "a.csv", settings, say=silent)
+
+
 def test_waiting_grows_and_a_disk_that_is_full_is_said(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

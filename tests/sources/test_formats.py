@@ -64,5 +64,8 @@ def test_the_parameters_can_name_the_columns(tmp_path: Path) -> None:
     assert found == [["A", "National Science Foundation", 2020]]
     with pytest.raises(InputError, match="no column that the parameters name for city"):
         read_awards(tmp_path / "a.csv", Source(columns={**columns, "city": "Ort"}))
+    told = r"-p 'awards\.columns=\{company: NAME, award_year: NAME\}', with names of Firma, Behörde, Jahr "
+    with pytest.raises(InputError, match=told):
+        read_awards(tmp_path / "a.csv", Source())
     with pytest.raises(ParameterError, match="SBIR awards have no column 'winner'"):
         read_awards(tmp_path / "a.csv", Source(columns={"winner": "Firma"}))

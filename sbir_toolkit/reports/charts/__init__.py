@@ -16,7 +16,7 @@ from sbir_toolkit.reports.charts.matches import (
     probability_histogram,
     reliability_curve,
 )
-from sbir_toolkit.reports.charts.phases import phase_trends
+from sbir_toolkit.reports.charts.phases import phase_trends, stage_parts
 from sbir_toolkit.reports.charts.stages import recommendations_bar, stage_memory, stage_timeline, stage_trends
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "reliability_curve",
     "routes_found",
     "stage_memory",
+    "stage_parts",
     "stage_timeline",
     "stage_trends",
     "threshold_curves",

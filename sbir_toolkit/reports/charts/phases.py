@@ -1,4 +1,4 @@
-"""The chart of what a stage's time is made of, from run to run: which phase grew, and since when."""
+"""Charts of what stages' time is made of, in this run and from run to run: which phase grew, and when."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from sbir_toolkit.reports.charts.base import (
     finish,
     grid,
     house_style,
+    label_rows,
     legend_above,
     new_figure,
     nothing,
     readable,
     say,
     seconds_axis,
+    write_beside,
 )
 from sbir_toolkit.reports.units import format_seconds, format_share
 
@@ -28,6 +30,66 @@ _SHOWN_PHASES = 6
 _OTHERS = "other phases"
 _REST = "rest of the stage"
 _SHOWN_RUNS = 60
+_PLACES = {_OTHERS: "in short phases", _REST: "outside the phases: charts, notebooks, reports"}
+
+
+@house_style
+def stage_parts(figures: pd.DataFrame, *, source: str = "table stage_figures") -> Chart:
+    """Draw what each stage's time is made of, as a stack of what its phases have of the clock for themselves.
+
+    Parameters
+    ----------
+    figures : pandas.DataFrame
+        Of the contract STAGE_FIGURES.
+    source
+        Where the figures come from, for the caption.
+
+    Returns
+    -------
+    Chart
+        One bar per stage in the order of their starts; the pieces of a bar add up to its stage.
+    """
+    known = figures[figures["elapsed_s"].notna()]
+    stages = known[known["phase"] == "all"].sort_values(["started_s", "stage"], kind="stable")
+    if stages.empty:
+        return nothing("no stage has been measured", source=source)
+    whole = stages.set_index("stage")["elapsed_s"].astype("float64")
+    own = known[(known["phase"] != "all") & known["stage"].isin(whole.index)]
+    parts = own.pivot_table("own_s", "stage", "phase", "sum", fill_value=0.0).reindex(
+        whole.index, fill_value=0.0
+    )
+    by_size = parts.sum().sort_index().sort_values(ascending=False, kind="stable").index
+    shown, others = list(by_size[:_SHOWN_PHASES]), list(by_size[_SHOWN_PHASES:])
+    drawn = parts[shown].astype("float64")
+    if others:
+        drawn[_OTHERS] = parts[others].sum(axis=1)
+    drawn[_REST] = (whole - drawn.sum(axis=1)).clip(lower=0)
+    colours = dict(zip(shown, SERIES_COLOURS, strict=False)) | {_OTHERS: "#7d8894", _REST: "#dde3e9"}
+    figure = new_figure(1.0 + 0.34 * len(whole))
+    axes = figure.subplots()
+    left = pd.Series(0.0, index=whole.index)
+    for phase in drawn.columns:
+        axes.barh(range(len(whole)), drawn[phase], left=left, height=0.62, color=colours[phase])
+        left += drawn[phase]
+    for row, took in enumerate(whole):
+        write_beside(axes, format_seconds(took), (float(left.iloc[row]), row))
+    label_rows(axes, [readable(stage) for stage in whole.index])
+    axes.margins(x=0.12)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("time of the stage")
+    axes.xaxis.set_major_formatter(seconds_axis())
+    grid(axes, "x")
+    legend_above(axes, 4, [Patch(color=colours[name], label=name) for name in drawn.columns])
+    sums = drawn.sum()
+    largest = str(sums.idxmax())
+    return finish(
+        figure,
+        f"{format_share(float(sums.max() / whole.sum()))} of all work is {_PLACES.get(largest, largest)}",
+        "What each stage's time is made of; a phase inside another counts for itself",
+        alt="; ".join(f"{phase} {format_seconds(took)}" for phase, took in sums.items()),
+        n=f"{len(whole)} stages",
+        source=source,
+    )
 
 
 @house_style

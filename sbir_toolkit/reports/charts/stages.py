@@ -36,6 +36,7 @@ from sbir_toolkit.reports.charts.base import (
 )
 from sbir_toolkit.reports.units import (
     format_bytes,
+    format_change,
     format_count,
     format_moment,
     format_seconds,
@@ -45,6 +46,7 @@ from sbir_toolkit.reports.units import (
 _Fence: TypeAlias = tuple[float, float, float]
 
 _NOTICEABLE_SHARE = 0.02
+_EVERYWHERE = "all stages"
 _CONFIDENCE_COLOURS = {"high": BLUE, "medium": LIGHT_BLUE, "low": GREY}
 
 
@@ -260,10 +262,11 @@ def stage_trends(
 def _onsets(verdicts: pd.DataFrame | None, runs: dict[str, int]) -> dict[str, int]:
     if verdicts is None:
         return {}
-    dated = verdicts[
-        (verdicts["phase"] == "all") & (verdicts["measure"] == "time") & verdicts["onset_run"].isin(runs)
-    ]
-    return {row.stage: runs[row.onset_run] for row in rows_of(dated)}
+    dated = verdicts[verdicts["onset_run"].isin(runs)]
+    # That of the stage's time, or else of what else of it has changed.
+    is_else = (dated["phase"] != "all").astype(int) + 2 * (dated["measure"] != "time").astype(int)
+    first = dated.loc[is_else.sort_values(kind="stable").index].drop_duplicates("stage")
+    return {row.stage: runs[row.onset_run] for row in rows_of(first)}
 
 
 def _fences(verdicts: pd.DataFrame | None) -> dict[str, _Fence]:
@@ -284,7 +287,7 @@ def _onset_title(verdicts: pd.DataFrame | None) -> str:
     first = dated.iloc[0]
     where = first["stage"] if first["phase"] == "all" else f"{first['stage']}, {first['phase']}"
     word = "slower" if first["change_share"] > 0 else "faster"
-    share = format_share(abs(first["change_share"]))
+    share = format_change(abs(first["change_share"])).removeprefix("+")
     return f"{readable(where)} {word} by {share} since run {first['onset_run']}"
 
 
@@ -368,7 +371,8 @@ def recommendations_bar(recommendations: pd.DataFrame, *, source: str = "table r
         text = f"{format_seconds(saved)} ({format_share(share)})"
         write_beside(axes, text, (saved, row))
     # One change may be worth making in several places.
-    labels = [textwrap.wrap(f"{row.change} - {row.where}", 44) for row in rows_of(ranked)]
+    places = ranked["where"].map(lambda where: "" if where == _EVERYWHERE else f": {where}")
+    labels = [textwrap.wrap(text, 44) for text in ranked["change"] + places]
     label_rows(axes, ["\n".join(lines[:3]) for lines in labels], width=3 * 45)
     axes.set_xlabel("time saved per run, seconds")
     axes.margins(x=0.25)

@@ -2,9 +2,10 @@
 
 What a stage costs can be asked again without a run: under a profiler, with another parameter, in another
 version of the code. The job names the files and tables that a run worked on; what comes out goes to a scratch
-folder, and the run stays as it is. Phases and chunks are written as events, as in a run.
+folder, and the run stays as it is. Phases and chunks are written as events, as in a run. A benchmark does the
+same work, of all stages one after the other in one process (`workload`).
 
-    python -m sbir_toolkit.pipeline.work JOB.json
+    python -m sbir_toolkit.pipeline.stage_work JOB.json
 """
 
 from __future__ import annotations
@@ -230,16 +231,16 @@ def measure_work(job: Job, events: Path, *, env: Mapping[str, str] | None = None
     }
 
 
-def _import_libraries() -> None:
-    """Import what the work needs; in a profile this stands apart from the work itself."""
-    for room in ("enrichment", "quality"):
+def import_rooms() -> None:
+    """Import what the work needs, so that it stands apart from the work itself."""
+    for room in ("enrichment", "matching", "quality", "sources", "tables"):
         importlib.import_module(f"sbir_toolkit.{room}")
 
 
 def main(job_file: str) -> None:
     """Do the work that a job file describes."""
     job = Job.read(Path(job_file))
-    _import_libraries()
+    import_rooms()
     emit("work", rows=WORK[job.stage](job))
 
 

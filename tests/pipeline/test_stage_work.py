@@ -9,7 +9,7 @@ import pytest
 from sbir_toolkit import Params, write_synthetic
 from sbir_toolkit.errors import ParameterError, StageError
 from sbir_toolkit.performance import chunk_figures, measure_run
-from sbir_toolkit.pipeline.work import WORK, Job, measure_work
+from sbir_toolkit.pipeline.stage_work import WORK, Job, measure_work
 from sbir_toolkit.storage import read_lines
 
 
