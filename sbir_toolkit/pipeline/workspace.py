@@ -10,7 +10,7 @@ missing it says which notebook makes it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -121,7 +121,7 @@ class OpenStage:
         self.params = params
         self.run_id = run.run_id
         self._results: dict[str, StoredTable] = {}
-        # The keys of the earlier stages whose results are in the store, by stage.
+        # The keys of the earlier stages' results, by stage; blank where there is none, as in no run's record.
         self._known: dict[str, str] = {}
         self._key: StageKey | None = None
         if self._is_lab and source is None:
@@ -345,6 +345,8 @@ class OpenStage:
         store = ResultStore(self._project)
         tables: dict[str, str] = {}
         for stage in self._pipeline.stages:
+            if not (stage.measures_run or self._pipeline.asks_gates(stage) or stage.name == self._stage.name):
+                self._known[stage.name] = ""
             if not set(stage.reads) <= set(tables):
                 continue
             run_id = self.run_id if stage.measures_run else None
@@ -356,9 +358,9 @@ class OpenStage:
             if result is not None:
                 tables |= {name: table.digest for name, table in result.tables.items()}
                 self._results |= result.tables
-                if not stage.measures_run:
-                    self._known[stage.name] = key.digest
                 self._copy_metrics(result)
+                if stage.name in self._known:
+                    self._known[stage.name] = key.digest
 
     def _ask_gates(self) -> None:
         # The pipeline asks before it starts a stage; somebody who opens one by hand gets the same answer.
