@@ -122,7 +122,7 @@ def _start_ups(times: RunTimes, figures: pd.DataFrame) -> list[Saving]:
     share = saved_s / times.elapsed_s if times.elapsed_s > 0 else 0.0
     evidence = (
         f"{len(times.spans)} notebooks ran; each took at least {each:.1f} s from its start to its first "
-        f"measured phase, together {share:.0%} of the run"
+        f"measured phase, together {share:.0%} of the time"
     )
     change = "Run only the stages whose reports you need (--only STAGE)"
     return [Saving(change, "all stages", saved_s, evidence, "low")]

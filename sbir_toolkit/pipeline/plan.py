@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-from sbir_toolkit.errors import ParameterError, explain
 from sbir_toolkit.pipeline.gates import Hindrance, judge
 from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
 from sbir_toolkit.pipeline.setup import Setup
-from sbir_toolkit.pipeline.stages import Pipeline, Stage
+from sbir_toolkit.pipeline.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -124,22 +123,6 @@ def plan_stage(
     if before is None:
         return None, "has never run"
     return None, "; ".join(key.changes_since(before.parts)) or "its result is damaged or gone"
-
-
-def check_stage_names(pipeline: Pipeline, names: frozenset[str]) -> None:
-    """Refuse names of stages that don't exist."""
-    for name in sorted(names):
-        if name not in pipeline.names:
-            expected = f"one of: {', '.join(pipeline.names)}"
-            raise ParameterError(
-                explain(
-                    f"there is no stage '{name}'",
-                    where="--only, --from",
-                    expected=expected,
-                    got=name,
-                    todo="name one of these",
-                )
-            )
 
 
 def _plan_stage(

@@ -28,7 +28,11 @@ def describe_status(run: RunFolder, events: Events | None = None) -> str:
     now, sign = time.time(), last_sign(seen)
     is_running = record["status"] == "running"
     ended = record["ended"] or (now if is_running else sign or record["created"])
-    lines = [f"run {run.run_id}: {record['status']}, {duration(ended - record['created'])} since it began"]
+    if record["ended"] and record["totals"]:
+        took = f"in {duration(record['totals']['elapsed_s'])}"
+    else:
+        took = f"{duration(ended - record['created'])} since it began"
+    lines = [f"run {run.run_id}: {record['status']}, {took}"]
     if is_running and sign is not None:
         silent_s = max(now - sign, 0.0)
         words = "alive" if silent_s < SILENT_S else "no sign of life, though its process is there"
@@ -66,10 +70,7 @@ def describe_end(run: RunFolder, record: dict[str, Any]) -> str:
             f"complete: all {len(certificate['outputs'])} required tables are there and keep their contracts"
         )
     else:
-        lines.append("not complete:")
-        lines += [
-            f"  {gap['table']} ({gap['stage']}): {_first_line(gap['why'])}" for gap in certificate["missing"]
-        ]
+        lines += ["not complete:", *_describe_gaps(certificate["missing"])]
     lines += [f"alert: {alert['severity']}: {_first_line(alert['message'])}" for alert in record["alerts"]]
     if record["status"] in ("interrupted", "failed"):
         lines.append(f"go on with: sbir-toolkit resume {run.run_id}")
@@ -90,6 +91,19 @@ def describe_runs(project: Project) -> str:
         matched = f"{rate:.1%} matched" if rate is not None else ""
         lines.append(f"{folder.run_id:<32} {began}  {record['status']:<12} {took:>8}  {matched}".rstrip())
     return "\n".join(lines) or f"no runs yet in {project.runs}"
+
+
+def _describe_gaps(gaps: list[dict[str, Any]]) -> list[str]:
+    """Say which tables aren't there: those of one reason in one line."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for gap in gaps:
+        reasons.setdefault(_first_line(gap["why"]), {}).setdefault(gap["stage"], []).append(gap["table"])
+    lines = []
+    for why, stages in reasons.items():
+        tables = [table for several in stages.values() for table in several]
+        what = tables[0] if len(tables) == 1 else f"{len(tables)} tables"
+        lines.append(f"  {what} ({', '.join(stages)}): {why}")
+    return lines
 
 
 def _stage_words(name: str, facts: dict[str, Any], events: list[dict[str, Any]], now: float) -> str:

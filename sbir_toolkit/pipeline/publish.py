@@ -7,7 +7,6 @@ After a run the index page links all runs, the alerts are written, and the histo
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +33,7 @@ from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, RunState, chunks_of
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage
 from sbir_toolkit.reports.index_page import write_index
+from sbir_toolkit.reports.units import format_moment
 from sbir_toolkit.storage import atomic_path, read_json, read_lines
 
 FIGURES = (
@@ -198,7 +198,7 @@ def _title(notebook: Any, fallback: str) -> str:
 def _header(facts: Mapping[str, Any], params: str) -> dict[str, str]:
     header = {
         "Stage": str(facts["status"]),
-        "Started": time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["started"])),
+        "Started": format_moment(facts["started"]),
         "Time": f"{facts['elapsed_s']:.1f} s",
         "Memory at most": f"{facts['peak_bytes'] / 1e6:,.0f} MB",
         "Parameters": params,

@@ -74,12 +74,20 @@ class Pipeline:
     blockable: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Stage:
-        for stage in self.stages:
-            if stage.name == name:
-                return stage
-        raise PipelineError(
-            explain(f"there is no stage '{name}'", expected=", ".join(stage.name for stage in self.stages))
-        )
+        self.require([name])
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse names of stages that don't exist.
+
+        Raises
+        ------
+        ParameterError
+            With the names that do.
+        """
+        for name in sorted(set(names) - set(self.names)):
+            known = f"one of: {', '.join(self.names)}"
+            raise ParameterError(explain(f"there is no stage '{name}'", expected=known, got=name))
 
     @property
     def names(self) -> list[str]:

@@ -22,7 +22,7 @@ from sbir_toolkit.pipeline.conduct import Conductor, Order, Say, exit_code_of, s
 from sbir_toolkit.pipeline.delivery import check_delivery, deliver_run
 from sbir_toolkit.pipeline.keys import stage_key
 from sbir_toolkit.pipeline.nursery import Nursery, open_nursery
-from sbir_toolkit.pipeline.plan import Plan, check_stage_names, make_plan
+from sbir_toolkit.pipeline.plan import Plan, make_plan
 from sbir_toolkit.pipeline.project import Project, fetch_inputs, input_paths
 from sbir_toolkit.pipeline.publish import publish_index, publish_run
 from sbir_toolkit.pipeline.run import (
@@ -36,7 +36,7 @@ from sbir_toolkit.pipeline.run import (
     run_params,
 )
 from sbir_toolkit.pipeline.setup import NO_FILE, Setup, make_setup
-from sbir_toolkit.pipeline.stages import Stage
+from sbir_toolkit.pipeline.stages import Stage, load_pipeline
 from sbir_toolkit.sources.remote import find_url
 from sbir_toolkit.storage import append_line, read_json, read_lines
 
@@ -91,11 +91,13 @@ def run_pipeline(
     """
     order = order or Order()
     started = time.perf_counter()
+    # What can't be done is refused before anything is downloaded or made.
+    if asked := order.redo | (order.wanted or frozenset()):
+        load_pipeline(project.declaration, params).require(asked)
     check_delivery(params)
     params = fetch_inputs(project, params, say=say)
     setup = make_setup(project, params, say=say)
     prepared_s = time.perf_counter() - started
-    check_stage_names(setup.pipeline, order.redo | (order.wanted or frozenset()))
     if not (order.is_fresh or order.redo or run_id):
         plan = make_plan(setup)
         twin = find_twin(setup, plan)

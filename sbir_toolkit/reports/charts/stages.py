@@ -46,6 +46,7 @@ from sbir_toolkit.reports.units import (
 _Fence: TypeAlias = tuple[float, float, float]
 
 _NOTICEABLE_SHARE = 0.02
+_EVERYWHERE = "all stages"
 _CONFIDENCE_COLOURS = {"high": BLUE, "medium": LIGHT_BLUE, "low": GREY}
 
 
@@ -370,7 +371,8 @@ def recommendations_bar(recommendations: pd.DataFrame, *, source: str = "table r
         text = f"{format_seconds(saved)} ({format_share(share)})"
         write_beside(axes, text, (saved, row))
     # One change may be worth making in several places.
-    labels = [textwrap.wrap(f"{row.change} - {row.where}", 44) for row in rows_of(ranked)]
+    places = ranked["where"].map(lambda where: "" if where == _EVERYWHERE else f": {where}")
+    labels = [textwrap.wrap(text, 44) for text in ranked["change"] + places]
     label_rows(axes, ["\n".join(lines[:3]) for lines in labels], width=3 * 45)
     axes.set_xlabel("time saved per run, seconds")
     axes.margins(x=0.25)
