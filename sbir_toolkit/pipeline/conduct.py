@@ -21,7 +21,7 @@ from sbir_toolkit import errors
 from sbir_toolkit.errors import ContractError, GateError, StageError
 from sbir_toolkit.pipeline.certificate import check_outputs
 from sbir_toolkit.pipeline.gates import Hindrance, Judgement, judge
-from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
+from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key, stored_result
 from sbir_toolkit.pipeline.nursery import Nursery
 from sbir_toolkit.pipeline.plan import plan_stage
 from sbir_toolkit.pipeline.publish import publish_stage
@@ -29,7 +29,6 @@ from sbir_toolkit.pipeline.run import ENDED_WELL, RunState
 from sbir_toolkit.pipeline.runner import Outcome, run_notebook
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Stage
-from sbir_toolkit.pipeline.workspace import stored_result
 from sbir_toolkit.storage import read_json
 
 Say = Callable[[str], None]

@@ -10,8 +10,7 @@ missing it says which notebook makes it.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -24,7 +23,14 @@ from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.cell_progress import in_notebook, watch_cells
 from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
 from sbir_toolkit.pipeline.gates import judge
-from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, StoredTable, stage_key
+from sbir_toolkit.pipeline.keys import (
+    ResultStore,
+    StageKey,
+    StoredResult,
+    StoredTable,
+    stage_key,
+    stored_result,
+)
 from sbir_toolkit.pipeline.past import accepted_metrics, comparable_name
 from sbir_toolkit.pipeline.project import (
     Project,
@@ -278,7 +284,11 @@ class OpenStage:
         outputs = check_outputs(self._stage, self._run) if self._is_lab else None
         sums = check_sums(self._stage, self._run)
         if outputs is not None and self._key is not None:
-            ResultStore(self._project).add(self._stored(self._key, outputs))
+            ResultStore(self._project).add(
+                stored_result(
+                    self._stage, self._key, self._run, self._project, outputs, params=self.params.name
+                )
+            )
         return Finished(self._stage.name, self.run_id, self._row_counts(), sums)
 
     def _find(self, table: str) -> Path:
@@ -290,9 +300,6 @@ class OpenStage:
         import pyarrow.parquet as pq
 
         return {name: pq.read_metadata(self._run.table(name)).num_rows for name in self._stage.writes}
-
-    def _stored(self, key: StageKey, outputs: Mapping[str, Mapping[str, Any]]) -> StoredResult:
-        return stored_result(self._stage, key, self._run, self._project, outputs, params=self.params.name)
 
     def _measured_run(self) -> RunFolder:
         if self._source.record.exists():
@@ -392,35 +399,3 @@ def _write_events(run: RunFolder, stage: str) -> None:
     run.events.unlink(missing_ok=True)
     os.environ |= {EVENTS_VARIABLE: str(run.events), STAGE_VARIABLE: stage}
     watch_cells(run.events, stage)
-
-
-def stored_result(
-    stage: Stage,
-    key: StageKey,
-    run: RunFolder,
-    project: Project,
-    outputs: Mapping[str, Mapping[str, Any]],
-    *,
-    params: str,
-) -> StoredResult:
-    """Describe a stage's result in a run's folder, for the store."""
-
-    def relative(path: Path) -> str:
-        return path.relative_to(project.outputs).as_posix()
-
-    files = {
-        kind: relative(path)
-        for kind, path in {
-            "metrics": run.metrics(stage.name),
-            "notebook": run.notebook(stage.notebook),
-            **{name: run.path / "reports" / name for name in stage.files},
-        }.items()
-        if path.exists()
-    }
-    # The report is rendered while the next stage runs; until then whoever links it does without.
-    files["report"] = relative(run.report(stage.notebook))
-    tables = {
-        name: StoredTable(relative(run.table(name)), made["rows"], made["digest"], made["bytes"])
-        for name, made in outputs.items()
-    }
-    return StoredResult(stage.name, key.digest, key.parts, run.run_id, params, time.time(), tables, files)
