@@ -31,10 +31,10 @@ def describe_status(run: RunFolder, events: Events | None = None) -> str:
     is_running = record["status"] == "running"
     ended = record["ended"] or (now if is_running else sign or record["created"])
     if record["ended"] and record["totals"]:
-        took = f"in {duration(record['totals']['elapsed_s'])}"
+        took = f" in {duration(record['totals']['elapsed_s'])}"
     else:
-        took = f"{duration(ended - record['created'])} since it began"
-    lines = [f"run {run.run_id}: {record['status']}, {took}"]
+        took = f", {duration(ended - record['created'])} since it began"
+    lines = [f"run {run.run_id}: {record['status']}{took}"]
     if is_running and sign is not None:
         silent_s = max(now - sign, 0.0)
         words = "alive" if silent_s < SILENT_S else "no sign of life, though its process is there"

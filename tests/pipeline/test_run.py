@@ -168,7 +168,7 @@ def test_failed_stage_is_reported_and_holds_up_what_reads_it(
     assert said in (result.run.path / "alerts.md").read_text()
     assert said in describe_status(result.run)
     took = duration(record["totals"]["elapsed_s"])
-    assert describe_status(result.run).startswith(f"run {result.run.run_id}: failed, in {took}\n")
+    assert describe_status(result.run).startswith(f"run {result.run.run_id}: failed in {took}\n")
     assert f"{result.run.run_id}  " in describe_runs(project)
     assert f" {took}" in describe_runs(project)
 
