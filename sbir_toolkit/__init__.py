@@ -155,6 +155,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("sbir-toolkit")
     if name not in _HOMES:
         raise AttributeError(f"module 'sbir_toolkit' has no name '{name}'; it has {', '.join(__all__)}")
     home = importlib.import_module(f"sbir_toolkit.{_HOMES[name]}")

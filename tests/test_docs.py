@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,8 @@ def test_public_names_are_sorted_and_nothing_else_is_there() -> None:
     """`__all__` is what `dir` shows, and asking for anything else is an error that lists it."""
     assert sbir_toolkit.__all__ == sorted(sbir_toolkit.__all__)
     assert set(sbir_toolkit.__all__) <= set(dir(sbir_toolkit))
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert sbir_toolkit.__version__ == declared
     with pytest.raises(AttributeError, match="read_awards"):
         _ = sbir_toolkit.read_awads
 

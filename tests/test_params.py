@@ -72,6 +72,7 @@ def test_override_paths_are_relative_to_the_current_folder(
         ("synthetic.awards=many", 'got:      "many"'),
         ("synthetic.awards=0", "greater than or equal to 1"),
         ("compute.scheduler=slurm", "compute.scheduler"),
+        ("compute.scheduler=tcp://nowhere", "compute.scheduler"),
         ("matching.review_probability=0.99", "must not exceed"),
         ("quality.gates.match_rate.fail_below=", "can never fail"),
         ("awards", "key=value"),

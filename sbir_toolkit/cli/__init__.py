@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
     from sbir_toolkit.cli import files, matching, performance, runs
+    from sbir_toolkit.cli.arguments import ShowVersion
 
     parser = argparse.ArgumentParser(
         prog="sbir-toolkit",
@@ -50,6 +51,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--outputs", metavar="DIR", help="where results go (default: SBIR_OUTPUTS, or outputs/)"
+    )
+    parser.add_argument(
+        "--version", action=ShowVersion, nargs=0, dest=argparse.SUPPRESS, help="say which one it is"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     for module in (runs, matching, performance, files):

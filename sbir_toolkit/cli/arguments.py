@@ -9,6 +9,17 @@ from typing import TypeAlias
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
+class ShowVersion(argparse.Action):
+    """Print the version and end; it is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """End the command."""
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('sbir-toolkit')}")
+        parser.exit()
+
+
 def add_command(
     commands: Commands, name: str, function: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:

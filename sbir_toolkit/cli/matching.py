@@ -30,7 +30,7 @@ def add_commands(commands: Commands) -> None:
 
     added = add_command(commands, "explain", explain)
     added.add_argument("run", help="a run's id, its folder, or latest")
-    added.add_argument("award_id", help="an award's id, as in the table matches")
+    added.add_argument("award_id", help="an award's id, contract or agency tracking number")
 
     added = add_command(commands, "diff", diff)
     added.add_argument("before", help="a run's id, its folder, or latest")

@@ -27,6 +27,8 @@ SPELLED = ("company", "address1", "city", "state", "zip5", "uei", "duns")
 """What stands on a line of `spellings`, parted by bars, before the company's id."""
 
 _ID = re.compile(r"[0-9a-f]{16}")
+# Of the rows that are unfinished so many are named.
+_MOST_TOLD = 8
 _NAMED_BY = ("spellings", "company")
 _RECIPIENT = ("recipient_id", "recipient_uei", "recipient_duns")
 
@@ -70,6 +72,17 @@ class Override:
     why: str
 
     @property
+    def lacking(self) -> list[str]:
+        """The cells without which it can't be used, and that are blank."""
+        needed = {
+            "who": self.who,
+            "why": self.why,
+            "company": self.spellings,
+            "recipient_id": any(self.recipient),
+        }
+        return [name for name, given in needed.items() if not given]
+
+    @property
     def shown_recipient(self) -> str:
         """The recipient, by the first thing that names it."""
         return next(name for name in self.recipient if name)
@@ -93,15 +106,40 @@ def read_overrides(path: Path) -> list[Override]:
     Raises
     ------
     InputError
-        When the file can't be read, lacks a column, or a decided row doesn't say who, why or about whom.
+        When the file can't be read, lacks a column, or decided rows don't say who, why or about whom; the
+        first of them are named, all are in its `rows`.
     """
     table = read_sheet(path, "overrides")
     _require_columns(table, path)
-    return [
-        _read_row({str(name): str(value) for name, value in row.items()}, number, path)
+    rows = [
+        (number, {str(name): str(value) for name, value in row.items()})
         for number, row in enumerate(table.to_dict("records"), start=2)
         if row["decision"]
     ]
+    read = [_read_row(row, number) for number, row in rows]
+    _refuse_unfinished(read, [row for _, row in rows], path)
+    return read
+
+
+def _refuse_unfinished(read: list[Override], rows: list[dict[str, str]], path: Path) -> None:
+    wrong = [(one, row) for one, row in zip(read, rows, strict=True) if one.lacking]
+    if not wrong:
+        return
+    told = [
+        f"row {one.row} ({one.company or 'no company'}: {row['decision']}) lacks {' and '.join(one.lacking)}"
+        for one, row in wrong[:_MOST_TOLD]
+    ]
+    told += [f"{len(wrong) - _MOST_TOLD:,} more"] if len(wrong) > _MOST_TOLD else []
+    raise InputError(
+        explain(
+            f"{len(wrong):,} decided row(s) of the overrides are unfinished",
+            where=path,
+            expected="who decided and why, about which firm and which recipient",
+            got="; ".join(told),
+            todo="fill in the blank cells, or empty the decision",
+        ),
+        rows=pd.DataFrame([row for _, row in wrong]),
+    )
 
 
 def _require_columns(table: pd.DataFrame, path: Path) -> None:
@@ -121,7 +159,7 @@ def _require_columns(table: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _read_row(row: dict[str, str], number: int, path: Path) -> Override:
+def _read_row(row: dict[str, str], number: int) -> Override:
     word = row["decision"].lower()
     decision = word if word in ("same", "different") else "other"
     spellings = _read_spellings(row)
@@ -132,21 +170,7 @@ def _read_row(row: dict[str, str], number: int, path: Path) -> Override:
     )
     if decision == "other":
         recipient = (row["decision"], row["decision"], _duns(row["decision"]))
-    lacking = [name for name in ("who", "why") if not row[name]]
-    lacking += [] if spellings else ["company"]
-    lacking += [] if any(recipient) else ["recipient_id"]
-    if lacking:
-        raise InputError(
-            explain(
-                f"a decided row of the overrides doesn't say {' and '.join(lacking)}",
-                where=f"{path}, row {number}",
-                expected="who decided and why, about which firm and which recipient",
-                got=f"{row.get('company') or 'no company'}: {row['decision']}",
-                todo="fill in the blank cells, or empty the decision",
-            ),
-            rows=pd.DataFrame([row]),
-        )
-    shown = row.get("company") or spellings[0].company
+    shown = row.get("company") or (spellings[0].company if spellings else "")
     return Override(number, decision, shown, spellings, recipient, row["who"], row["why"])
 
 

@@ -33,7 +33,7 @@ from sbir_toolkit.matching.lookup import find_recipients
 from sbir_toolkit.matching.match import Matched, match_blocks, match_companies
 from sbir_toolkit.matching.siblings import Word
 from sbir_toolkit.matching.texts import Ints
-from sbir_toolkit.matching.waterfall import LEAST_BITS, ROLES, draw_html, draw_text
+from sbir_toolkit.matching.waterfall import LEAST_BITS, ROLES, draw_html, draw_text, write_probability
 from sbir_toolkit.params import Matching
 from sbir_toolkit.tables import COMPANIES
 
@@ -242,9 +242,9 @@ def _sentence(
     if not sides:
         return "Rejected: no recipient bears a similar name or sits in the same building."
     names = index.shown(np.array([side.row for side in sides], np.int64)).column("recipient_name").to_pylist()
-    chance = f"probability {sides[0].probability:.3f}"
+    chance = f"probability {write_probability(sides[0].probability)}"
     if len(sides) > 1 and sides[1].probability >= 0.005:
-        chance += f"; next comes {names[1]} with {sides[1].probability:.3f}"
+        chance += f"; next comes {names[1]} with {write_probability(sides[1].probability)}"
     verb = {"accept": "Accepted", "review": "For review", "reject": "Rejected"}[str(result["decision"])]
     if block.hits.row[0] >= 0:
         kind = KINDS[block.hits.kind[0]]

@@ -21,7 +21,9 @@ it holds and how much near renames and look-alikes count). How far firms move an
 are filed with another legal form was measured on public awards, and holds the weights of places and forms
 near it (the same city in 85 % of cases, another state in 3 to 6 %; another form in 3 %, none on one side in
 5 %). What equal names prove is held too, and the weights for numbers, initials, names cut off and unlike
-names in one city stay near a person's choice, as the public pairs have few such cases.
+names in one city stay near a person's choice, as the public pairs have few such cases. What near names and
+words guessed to be one weigh (`near_name`, `guessed_afar`) was fitted last, with all others held: fitted
+together, the pairs would have names like one another in one city accepted that a person can't tell.
 """
 
 from __future__ import annotations

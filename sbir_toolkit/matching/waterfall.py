@@ -110,7 +110,20 @@ def _head(candidate: dict[object, object]) -> str:
 
 def _chance(probability: object) -> str:
     value = float(str(probability))
-    return "decided by a person" if math.isnan(value) else f"probability {value:.3f}"
+    return "decided by a person" if math.isnan(value) else f"probability {write_probability(value)}"
+
+
+def write_probability(value: float) -> str:
+    """Write a probability with three decimals; only certainty itself is written as 0.000 or 1.000.
+
+    Examples
+    --------
+    >>> write_probability(0.9731), write_probability(0.00003), write_probability(0.99999)
+    ('0.973', '<0.001', '>0.999')
+    """
+    if 0.9995 <= value < 1:
+        return ">0.999"
+    return "<0.001" if 0 < value < 0.0005 else f"{value:.3f}"
 
 
 def _draw_row(

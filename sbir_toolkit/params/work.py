@@ -76,7 +76,7 @@ class Compute(Section):
 
     scheduler: str = Field(
         "threads",
-        pattern=r"^(threads|processes|distributed|tcp://.+|tls://.+)$",
+        pattern=r"^(threads|processes|distributed|(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):[0-9]{1,5})$",
         description="threads, processes, distributed (a cluster of this machine), or a cluster's address.",
     )
     workers: int = Field(0, ge=0, description="Workers at once; 0: one for each core.")

@@ -19,9 +19,9 @@ from typing import Any
 
 from sbir_toolkit import errors
 from sbir_toolkit.errors import ContractError, GateError, StageError
-from sbir_toolkit.pipeline.certificate import check_outputs
+from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
 from sbir_toolkit.pipeline.gates import Hindrance, Judgement, judge
-from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key
+from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, stage_key, stored_result
 from sbir_toolkit.pipeline.nursery import Nursery
 from sbir_toolkit.pipeline.plan import plan_stage
 from sbir_toolkit.pipeline.publish import publish_stage
@@ -29,7 +29,6 @@ from sbir_toolkit.pipeline.run import ENDED_WELL, RunState
 from sbir_toolkit.pipeline.runner import Outcome, run_notebook
 from sbir_toolkit.pipeline.setup import Setup
 from sbir_toolkit.pipeline.stages import Stage
-from sbir_toolkit.pipeline.workspace import stored_result
 from sbir_toolkit.storage import read_json
 
 Say = Callable[[str], None]
@@ -258,6 +257,7 @@ class Conductor:
     def _checked(self, stage: Stage, outcome: Outcome) -> dict[str, Any]:
         try:
             outputs = check_outputs(stage, self._state.folder)
+            check_sums(stage, self._state.folder, self._state.folder.table)
         except ContractError as broken:
             return {"status": "failed", "reason": str(broken)}
         rows_in = sum(

@@ -23,6 +23,7 @@ from sbir_toolkit.performance.differences import find_changes
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, read_run, run_params
 from sbir_toolkit.pipeline.stages import load_pipeline
+from sbir_toolkit.reports.units import format_probability
 from sbir_toolkit.storage import atomic_path
 
 # The kinds of change, the gravest first.
@@ -187,16 +188,24 @@ def _kinds(both: pd.DataFrame) -> pd.Series[str]:
 
 
 def _why(before: Any, after: Any) -> str:
-    """Say which piece of the evidence changed most, in bits."""
-    old, new = ({} if pd.isna(text) else _weights(text) for text in (before, after))
+    """Say who decided it, or which piece of the evidence changed most, in bits."""
+    said, now = ({} if pd.isna(text) else json.loads(text) for text in (before, after))
+    decided, decided_now = _decided(said), _decided(now)
+    if decided != decided_now:
+        return decided_now or f"no longer {decided}"
+    old, new = _weights(said), _weights(now)
     moved = {piece: new.get(piece, 0.0) - old.get(piece, 0.0) for piece in dict.fromkeys([*old, *new])}
     pieces = sorted((piece for piece in moved if moved[piece]), key=lambda piece: -abs(moved[piece]))[:2]
     told = [f"{piece} {old.get(piece, 0.0):+.1f} -> {new.get(piece, 0.0):+.1f} bits" for piece in pieces]
     return ", ".join(told) or "the evidence is the same: a rival or a threshold"
 
 
-def _weights(text: str) -> dict[str, float]:
-    return {piece: float(bits) for piece, bits in json.loads(text).items() if isinstance(bits, int | float)}
+def _decided(evidence: Mapping[str, Any]) -> str:
+    return f"decided by {evidence['who']}: {evidence['why']}" if "override" in evidence else ""
+
+
+def _weights(evidence: Mapping[str, Any]) -> dict[str, float]:
+    return {piece: float(bits) for piece, bits in evidence.items() if isinstance(bits, int | float)}
 
 
 def _changes(project: Project, before: RunFolder, after: RunFolder) -> list[str]:
@@ -229,7 +238,7 @@ def _write(row: Mapping[Any, Any]) -> str:
         if pd.isna(row[f"decision_{name}"]):
             return "not there"
         probability = row[f"probability_{name}"]
-        sure = "" if pd.isna(probability) else f" {probability:.3f}"
+        sure = "" if pd.isna(probability) else f" {format_probability(probability)}"
         recipient = "" if pd.isna(row[f"recipient_{name}"]) else f" {row[f'recipient_{name}']}"
         return f"{row[f'decision_{name}']}{sure}{recipient}"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sbir_toolkit.enrichment import prepare_index
@@ -26,6 +27,7 @@ from sbir_toolkit.params import Params
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, run_params
 
+_SHOWN_AWARDS = 10
 _OUTCOME = ("recipient_id", "decision", "match_probability", "margin")
 
 
@@ -55,17 +57,50 @@ class _Row(NamedTuple):
 def explain_award(project: Project, run: RunFolder, award_id: str) -> Explanation:
     """Explain an award's match in a run.
 
+    Parameters
+    ----------
+    project, run
+        Which run.
+    award_id
+        The award's id, or its contract or agency tracking number, where no other award has it.
+
     Raises
     ------
     ParameterError
-        When the run has no such award.
+        When the run has no such award, or several.
     """
     tables = MatchedTables.found(run.table)
     if not tables.awards.exists() or not tables.recipients.exists():
         raise ParameterError(
             explain("this run has no matched awards", where=run.path, todo="run it to its end")
         )
-    return explain_awards(tables, [award_id], project.store, run_params(run)).each[0]
+    found = _find_award(tables.awards, award_id)
+    return explain_awards(tables, [found], project.store, run_params(run)).each[0]
+
+
+def _find_award(awards: Path, asked: str) -> str:
+    """Find the id of the award that is asked for by its id or by a number that people know it by."""
+    shown = ["award_id", "company", "agency", "award_year", "contract", "tracking_number"]
+    is_it = pc.field("award_id") == asked
+    for name in ("contract", "tracking_number"):
+        is_it |= pc.utf8_upper(pc.utf8_trim_whitespace(pc.field(name))) == asked.strip().upper()
+    rows = pq.read_table(awards, columns=shown, filters=is_it).to_pylist()
+    if len(rows) <= 1 or any(row["award_id"] == asked for row in rows):
+        return str(rows[0]["award_id"]) if len(rows) == 1 else asked
+    told = [
+        f"{row['award_id']}: {row['company']}, {row['agency']} {row['award_year']}, "
+        f"contract {row['contract'] or 'none'}, tracking number {row['tracking_number'] or 'none'}"
+        for row in rows
+    ]
+    more = [f"and {len(told) - _SHOWN_AWARDS:,} more"] if len(told) > _SHOWN_AWARDS else []
+    raise ParameterError(
+        explain(
+            f"{len(rows):,} awards have the number '{asked}'",
+            where=awards,
+            got="\n            ".join([*told[:_SHOWN_AWARDS], *more]),
+            todo="name one by its award_id",
+        )
+    )
 
 
 def explain_awards(
@@ -92,7 +127,7 @@ def explain_awards(
             explain(
                 f"there is no award '{missing[0]}'",
                 where=tables.awards,
-                expected="an award_id of the table matches",
+                expected="an award_id, a contract or an agency tracking number of that table",
             )
         )
     # A run of an earlier version has no table of contracts.

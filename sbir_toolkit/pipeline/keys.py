@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -120,6 +121,38 @@ def digest_notebook(path: Path) -> str:
     """Digest a notebook's cells; outputs and metadata don't matter."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return digest_value([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
+
+
+def stored_result(
+    stage: Stage,
+    key: StageKey,
+    run: RunFolder,
+    project: Project,
+    outputs: Mapping[str, Mapping[str, Any]],
+    *,
+    params: str,
+) -> StoredResult:
+    """Describe a stage's result in a run's folder, for the store."""
+
+    def relative(path: Path) -> str:
+        return path.relative_to(project.outputs).as_posix()
+
+    files = {
+        kind: relative(path)
+        for kind, path in {
+            "metrics": run.metrics(stage.name),
+            "notebook": run.notebook(stage.notebook),
+            **{name: run.path / "reports" / name for name in stage.files},
+        }.items()
+        if path.exists()
+    }
+    # The report is rendered while the next stage runs; until then whoever links it does without.
+    files["report"] = relative(run.report(stage.notebook))
+    tables = {
+        name: StoredTable(relative(run.table(name)), made["rows"], made["digest"], made["bytes"])
+        for name, made in outputs.items()
+    }
+    return StoredResult(stage.name, key.digest, key.parts, run.run_id, params, time.time(), tables, files)
 
 
 class ResultStore:

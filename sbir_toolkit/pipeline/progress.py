@@ -6,8 +6,10 @@ So it can be asked from any terminal, while the run goes on, after it has ended,
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from sbir_toolkit.errors import InputError
 from sbir_toolkit.pipeline.doing import SILENT_S, Events, duration, find_doing, last_sign
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import ENDED_WELL, RunFolder, list_runs, read_run
@@ -28,7 +30,11 @@ def describe_status(run: RunFolder, events: Events | None = None) -> str:
     now, sign = time.time(), last_sign(seen)
     is_running = record["status"] == "running"
     ended = record["ended"] or (now if is_running else sign or record["created"])
-    lines = [f"run {run.run_id}: {record['status']}, {duration(ended - record['created'])} since it began"]
+    if record["ended"] and record["totals"]:
+        took = f" in {duration(record['totals']['elapsed_s'])}"
+    else:
+        took = f", {duration(ended - record['created'])} since it began"
+    lines = [f"run {run.run_id}: {record['status']}{took}"]
     if is_running and sign is not None:
         silent_s = max(now - sign, 0.0)
         words = "alive" if silent_s < SILENT_S else "no sign of life, though its process is there"
@@ -38,7 +44,7 @@ def describe_status(run: RunFolder, events: Events | None = None) -> str:
         lines.append(f"  {name:<18} {facts['status']:<12} {words}".rstrip())
     lines += [f"  alert: {alert['severity']}: {alert['message']}" for alert in record["alerts"]]
     if record["status"] in ("interrupted", "failed"):
-        lines.append(f"go on with: sbir-toolkit resume {run.run_id}")
+        lines.append(_way_on(record))
     return "\n".join(lines)
 
 
@@ -66,13 +72,10 @@ def describe_end(run: RunFolder, record: dict[str, Any]) -> str:
             f"complete: all {len(certificate['outputs'])} required tables are there and keep their contracts"
         )
     else:
-        lines.append("not complete:")
-        lines += [
-            f"  {gap['table']} ({gap['stage']}): {_first_line(gap['why'])}" for gap in certificate["missing"]
-        ]
+        lines += ["not complete:", *_describe_gaps(certificate["missing"])]
     lines += [f"alert: {alert['severity']}: {_first_line(alert['message'])}" for alert in record["alerts"]]
     if record["status"] in ("interrupted", "failed"):
-        lines.append(f"go on with: sbir-toolkit resume {run.run_id}")
+        lines.append(_way_on(record))
     if record["way_out"]:
         lines.append(record["way_out"])
     lines.append(f"reports: {run.path / 'index.html'}")
@@ -92,6 +95,19 @@ def describe_runs(project: Project) -> str:
     return "\n".join(lines) or f"no runs yet in {project.runs}"
 
 
+def _describe_gaps(gaps: list[dict[str, Any]]) -> list[str]:
+    """Say which tables aren't there: those of one reason in one line."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for gap in gaps:
+        reasons.setdefault(_first_line(gap["why"]), {}).setdefault(gap["stage"], []).append(gap["table"])
+    lines = []
+    for why, stages in reasons.items():
+        tables = [table for several in stages.values() for table in several]
+        what = tables[0] if len(tables) == 1 else f"{len(tables)} tables"
+        lines.append(f"  {what} ({', '.join(stages)}): {why}")
+    return lines
+
+
 def _stage_words(name: str, facts: dict[str, Any], events: list[dict[str, Any]], now: float) -> str:
     if facts["status"] == "running":
         samples = [event for event in events if event["kind"] == "sample" and event["stage"] == name]
@@ -103,6 +119,14 @@ def _stage_words(name: str, facts: dict[str, Any], events: list[dict[str, Any]],
         took = f"{facts['elapsed_s']:.1f} s; " if facts["status"] == "done" else ""
         return took + ", ".join(f"{table} {made['rows']:,}" for table, made in facts["outputs"].items())
     return str(facts["reason"])
+
+
+def _way_on(record: Mapping[str, Any]) -> str:
+    """Say how to go on: a mended input is another one, which resuming would refuse."""
+    failed = [facts for facts in record["stages"].values() if facts["status"] == "failed"]
+    if any(facts.get("error") == InputError.__name__ for facts in failed):
+        return "mend the input and run again: what hasn't changed is reused"
+    return f"go on with: sbir-toolkit resume {record['run_id']}"
 
 
 def _first_line(text: str) -> str:

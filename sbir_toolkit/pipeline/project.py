@@ -72,13 +72,13 @@ def find_project(outputs: str | os.PathLike[str] | None = None, start: Path | No
     Raises
     ------
     ParameterError
-        When no folder above holds `notebooks/pipeline.yml`.
+        When no folder above holds `notebooks/pipeline.yml`, or the outputs can't be a folder.
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if (folder / _MARK).is_file():
             chosen = outputs or os.environ.get(OUTPUTS_VARIABLE)
-            return Project(folder, Path(chosen).absolute() if chosen else folder / "outputs")
+            return Project(folder, _check_outputs(Path(chosen).absolute()) if chosen else folder / "outputs")
     raise ParameterError(
         explain(
             "this folder isn't in a project",
@@ -87,6 +87,21 @@ def find_project(outputs: str | os.PathLike[str] | None = None, start: Path | No
             todo="change into the project's folder",
         )
     )
+
+
+def _check_outputs(outputs: Path) -> Path:
+    there = next(folder for folder in (outputs, *outputs.parents) if folder.exists())
+    if not there.is_dir():
+        raise ParameterError(
+            explain(
+                "outputs can't be written",
+                where=outputs,
+                expected="a folder, or where one can be made",
+                got=f"{there} is no folder",
+                todo=f"name another: --outputs DIR, or {OUTPUTS_VARIABLE}",
+            )
+        )
+    return outputs
 
 
 def find_params_file(project: Project, name: str | os.PathLike[str]) -> Path:

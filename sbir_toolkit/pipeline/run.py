@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENDED_WELL = ("done", "reused")
+LATEST = "latest"
+"""What the newest run is called, whatever its id."""
 _LIBRARIES = ("dask", "distributed", "nbconvert", "numpy", "pandas", "papermill", "pyarrow", "rapidfuzz")
 
 
@@ -187,7 +189,7 @@ def open_run(project: Project, run_id: str | None = None) -> RunFolder:
     folders = list_runs(project)
     if run_id is not None and Path(run_id).resolve().parent == project.runs.resolve():
         run_id = Path(run_id).resolve().name
-    if run_id in (None, "latest"):
+    if run_id in (None, LATEST):
         if folders:
             return folders[0]
         raise ParameterError(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sbir_toolkit.errors import InputError, explain
 from sbir_toolkit.params import FILE_PARAMETERS, OPTIONAL_FILES, Params, Source
-from sbir_toolkit.pipeline.project import Project, input_paths, is_synthetic, make_synthetic_input
+from sbir_toolkit.pipeline.project import Project, input_path, input_paths, is_synthetic, make_synthetic_input
 from sbir_toolkit.pipeline.stages import Pipeline, load_pipeline
 from sbir_toolkit.sources import find_files
 from sbir_toolkit.storage import digest_file, digest_value
@@ -57,6 +57,24 @@ def make_setup(project: Project, params: Params, *, say: Callable[[str], None] |
         say(f"synthetic input written: {wanted.awards:,} awards, {wanted.recipients:,} recipients")
     digests = {name: _digest(project, params, name) for name in names}
     return Setup(project, params, pipeline, {name: digest for name, digest in digests.items() if digest})
+
+
+def check_filled_in(setup: Setup) -> None:
+    """Read what people filled in, so that a list with a fault is refused before the first stage runs.
+
+    Raises
+    ------
+    InputError
+        When the overrides or the labels can't be used, naming their rows.
+    """
+    named = [name for name in OPTIONAL_FILES if setup.inputs.get(name, NO_FILE) != NO_FILE]
+    if named:
+        from sbir_toolkit.enrichment.overrides import read_overrides
+        from sbir_toolkit.matching import read_labels
+
+        readers: dict[str, Callable[[Path], object]] = {"overrides": read_overrides, "labels": read_labels}
+        for name in named:
+            readers[name](input_path(setup.project, setup.params, name))
 
 
 def _digest(project: Project, params: Params, name: str) -> str | None:

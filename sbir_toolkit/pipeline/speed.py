@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ def describe_history(project: Project, stage: str | None = None) -> str:
     shown = table[table["run_id"].isin(newest)]
     lines = [
         shown.assign(
+            rows_in=shown["rows_in"].map("{:,.0f}".format, na_action="ignore"),
             created=pd.to_datetime(shown["created"], unit="s").dt.strftime("%Y-%m-%d %H:%M"),
             peak_mb=shown["peak_bytes"] / 1e6,
         )[["run_id", "created", "stage", "status", "rows_in", "elapsed_s", "cpu_s", "peak_mb"]].to_string(
@@ -69,8 +70,19 @@ def describe_history(project: Project, stage: str | None = None) -> str:
         verdicts = judge_run(project, folders[0]).table
         own = verdicts if stage is None else verdicts[verdicts["stage"] == stage]
         lines += ["", f"verdicts on run {folders[0].run_id}:"]
-        lines += [f"  {row.verdict:<12} {row.id:<34} {row.sentence}" for row in own.itertuples(index=False)]
+        lines += _list_verdicts(StageVerdicts(own))
     return "\n".join([*lines, *(["", benchmarks] if benchmarks and stage is None else [])])
+
+
+def _list_verdicts(verdicts: StageVerdicts) -> list[str]:
+    """Write a line for each verdict; those that lack the same have one line together."""
+    table = verdicts.table
+    told = table[(table["verdict"] != "unknown") | table["missing"].isna()]
+    lines = [f"  {row.verdict:<12} {row.id:<34} {row.sentence}" for row in told.itertuples(index=False)]
+    return lines + [
+        f"  {'unknown':<12} {lack.stages}: {lack.missing} (figures: {lack.verdicts})"
+        for lack in verdicts.missing.itertuples(index=False)
+    ]
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,11 @@ class Comparison:
         The rule's verdicts on the second run, from all that is known; two runs alone prove nothing.
     profiled
         Which functions cost more or less, where stages were profiled in the code of both runs.
+    least_share
+        What changed by less than this share of the first run's time is counted, not told, unless it is a
+        confirmed regression.
+    is_backwards
+        Whether the second run is the earlier one.
     """
 
     before: str
@@ -92,6 +109,8 @@ class Comparison:
     explained: list[Explanation]
     verdicts: StageVerdicts
     profiled: tuple[str, ...] = ()
+    least_share: float = 0.0
+    is_backwards: bool = False
 
     @property
     def has_regression(self) -> bool:
@@ -99,12 +118,7 @@ class Comparison:
         return len(self.verdicts.regressions) > 0
 
     def __repr__(self) -> str:
-        lines = [
-            f"{self.before} -> {self.after}",
-            *self._causes(),
-            *map(repr, self.explained),
-            *self.profiled,
-        ]
+        lines = [self._sides, *self._causes(), *self._explained(), *self.profiled]
         if not self.explained:
             lines.append("no stage worked in both runs")
         return "\n".join([*lines, "", *self._judged()])
@@ -117,12 +131,39 @@ class Comparison:
             for told in self.explained
         ]
         head = [
-            f"## Speed: {self.before} -> {self.after}",
+            f"## Speed: {self._sides}",
             "",
             "| stage | before, s | after, s | change | why |",
             "|---|---:|---:|---:|---|",
         ]
         return "\n".join([*head, *rows, "", *(f"- {line}" for line in (*self._judged(), *self.profiled))])
+
+    @property
+    def _sides(self) -> str:
+        backwards = f" (backwards: {self.after} is the earlier run)" if self.is_backwards else ""
+        return f"{self.before} -> {self.after}{backwards}"
+
+    def _explained(self) -> list[str]:
+        """Tell the stages and parts whose change is worth speaking of, and how many aren't."""
+        least_s = self.least_share * sum(told.before_s for told in self.explained)
+        confirmed = set(self.verdicts.regressions["stage"])
+        lines, stages, parts = [], [], 0
+        for told in self.explained:
+            changed_s = told.after_s - told.before_s
+            if abs(changed_s) < least_s and told.stage not in confirmed:
+                stages.append(f"{told.stage} {changed_s:+,.2f} s")
+                continue
+            # The largest part is told in any case, or nobody would know what the change is made of.
+            is_told = (told.table["changed_s"].abs() >= least_s) | (told.table["rank"] == 1)
+            parts += int((~is_told).sum())
+            lines.append(repr(replace(told, table=told.table[is_told])))
+        if stages or parts:
+            named = f" ({', '.join(stages)})" if stages else ""
+            lines.append(
+                f"left out, below {self.least_share:.0%} of the first run's time "
+                f"(performance.least_change_share): stages {len(stages)}{named}, parts of others {parts}"
+            )
+        return lines
 
     def _causes(self) -> list[str]:
         causes = cause_frame(self.explained)
@@ -152,7 +193,15 @@ def compare_runs(project: Project, before: RunFolder, after: RunFolder) -> Compa
     both = [name for name in read_run(after)["stages"] if name in worked[0] & worked[1]]
     explained = [explain_change(name, *sides, project=project.root, path=paths.get(name)) for name in both]
     profiled = compare_stages(project, before, after, both)
-    return Comparison(before.run_id, after.run_id, explained, judge_run(project, after), tuple(profiled))
+    return Comparison(
+        before.run_id,
+        after.run_id,
+        explained,
+        judge_run(project, after),
+        tuple(profiled),
+        least_share=run_params(after).performance.least_change_share,
+        is_backwards=read_run(after)["created"] < read_run(before)["created"],
+    )
 
 
 def export_history(project: Project, stage: str | None, file: Path) -> str:

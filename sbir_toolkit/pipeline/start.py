@@ -35,7 +35,7 @@ from sbir_toolkit.pipeline.run import (
     owning,
     run_params,
 )
-from sbir_toolkit.pipeline.setup import NO_FILE, Setup, make_setup
+from sbir_toolkit.pipeline.setup import NO_FILE, Setup, check_filled_in, make_setup
 from sbir_toolkit.pipeline.stages import Stage, load_pipeline
 from sbir_toolkit.sources.remote import find_url
 from sbir_toolkit.storage import append_line, read_json, read_lines
@@ -97,6 +97,7 @@ def run_pipeline(
     check_delivery(params)
     params = fetch_inputs(project, params, say=say)
     setup = make_setup(project, params, say=say)
+    check_filled_in(setup)
     prepared_s = time.perf_counter() - started
     if not (order.is_fresh or order.redo or run_id):
         plan = make_plan(setup)

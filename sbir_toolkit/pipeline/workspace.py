@@ -10,7 +10,6 @@ missing it says which notebook makes it.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -24,7 +23,14 @@ from sbir_toolkit.params import Params, load_params
 from sbir_toolkit.pipeline.cell_progress import in_notebook, watch_cells
 from sbir_toolkit.pipeline.certificate import check_outputs, check_sums
 from sbir_toolkit.pipeline.gates import judge
-from sbir_toolkit.pipeline.keys import ResultStore, StageKey, StoredResult, StoredTable, stage_key
+from sbir_toolkit.pipeline.keys import (
+    ResultStore,
+    StageKey,
+    StoredResult,
+    StoredTable,
+    stage_key,
+    stored_result,
+)
 from sbir_toolkit.pipeline.past import accepted_metrics, comparable_name
 from sbir_toolkit.pipeline.project import (
     Project,
@@ -35,7 +41,7 @@ from sbir_toolkit.pipeline.project import (
     input_paths,
     with_overrides,
 )
-from sbir_toolkit.pipeline.run import RunFolder, chunks_of, list_runs, read_run, run_params
+from sbir_toolkit.pipeline.run import LATEST, RunFolder, chunks_of, list_runs, open_run, read_run, run_params
 from sbir_toolkit.pipeline.setup import make_setup
 from sbir_toolkit.pipeline.stages import Pipeline, Stage, load_pipeline
 from sbir_toolkit.storage import (
@@ -101,9 +107,11 @@ class OpenStage:
         params: Params,
         pipeline: Pipeline,
         *,
+        params_file: str,
         source: RunFolder | None = None,
     ) -> None:
         self._stage = stage
+        self._params_file = params_file
         self._pipeline = pipeline
         self._project = project
         self._run = run
@@ -113,6 +121,8 @@ class OpenStage:
         self.params = params
         self.run_id = run.run_id
         self._results: dict[str, StoredTable] = {}
+        # The keys of the earlier stages' results, by stage; blank where there is none, as in no run's record.
+        self._known: dict[str, str] = {}
         self._key: StageKey | None = None
         if self._is_lab and source is None:
             self._look_up()
@@ -201,10 +211,8 @@ class OpenStage:
         InputError
             When it is to be read and isn't there; names the notebook that makes it.
         """
-        if table in self._stage.writes:
-            return self._run.table(table)
         path = self._find(table)
-        if path.exists():
+        if table in self._stage.writes or path.exists():
             return path
         maker = self._pipeline.producer(table)
         made_by = maker.notebook if maker else "no stage"
@@ -213,7 +221,7 @@ class OpenStage:
                 f"the table '{table}' isn't there",
                 where=path,
                 expected=f"written by {made_by} with these parameters, inputs and code",
-                todo=f"run {made_by} first, or everything: sbir-toolkit run params/{self.params.name}.yml",
+                todo=f"run {made_by} first, or everything: sbir-toolkit run {self._params_file}",
             )
         )
 
@@ -260,7 +268,10 @@ class OpenStage:
         return found
 
     def run_record(self) -> dict[str, Any]:
-        """The record of this run; opened by itself, that of the newest run of the same parameters' name."""
+        """The record of this run; opened by itself, that of the newest run with the same results.
+
+        When no run has them, it is the newest one of the same parameters' name.
+        """
         return read_run(self._measured_run())
 
     def events(self) -> list[dict[str, Any]]:
@@ -276,36 +287,56 @@ class OpenStage:
             When a declared table is missing, breaks its contract, or rows were lost.
         """
         outputs = check_outputs(self._stage, self._run) if self._is_lab else None
-        sums = check_sums(self._stage, self._run)
+        sums = check_sums(self._stage, self._run, self._find)
         if outputs is not None and self._key is not None:
-            ResultStore(self._project).add(self._stored(self._key, outputs))
+            ResultStore(self._project).add(
+                stored_result(
+                    self._stage, self._key, self._run, self._project, outputs, params=self.params.name
+                )
+            )
         return Finished(self._stage.name, self.run_id, self._row_counts(), sums)
 
     def _find(self, table: str) -> Path:
+        if table in self._stage.writes:
+            return self._run.table(table)
         if table in self._results:
             return self._project.outputs / self._results[table].path
-        return self._source.table(table)
+        found, maker = self._source.table(table), self._pipeline.producer(table)
+        if maker is not None and maker.measures_run and not (self._source.record.exists() or found.exists()):
+            # What measures a run is made in each, and so isn't in the store.
+            return next((run.table(table) for run in self._alike_runs()), found)
+        return found
 
     def _row_counts(self) -> dict[str, int]:
         import pyarrow.parquet as pq
 
         return {name: pq.read_metadata(self._run.table(name)).num_rows for name in self._stage.writes}
 
-    def _stored(self, key: StageKey, outputs: Mapping[str, Mapping[str, Any]]) -> StoredResult:
-        return stored_result(self._stage, key, self._run, self._project, outputs, params=self.params.name)
-
     def _measured_run(self) -> RunFolder:
         if self._source.record.exists():
             return self._source
-        for folder in list_runs(self._project):
-            if read_json(folder.record)["name"] == self.params.name:
-                return folder
+        named = (
+            folder
+            for folder in list_runs(self._project)
+            if read_json(folder.record)["name"] == self.params.name
+        )
+        for folder in (*self._alike_runs(), *named):
+            return folder
         raise InputError(
             explain(
                 "there is no run whose figures could be shown",
                 where=self._project.runs,
-                todo=f"sbir-toolkit run params/{self.params.name}.yml",
+                todo=f"sbir-toolkit run {self._params_file}",
             )
+        )
+
+    def _alike_runs(self) -> list[RunFolder]:
+        return [folder for folder in list_runs(self._project) if self._has_known(read_json(folder.record))]
+
+    def _has_known(self, record: Mapping[str, Any]) -> bool:
+        stages = record["stages"]
+        return bool(self._known) and all(
+            stages.get(name, {}).get("key") == key for name, key in self._known.items()
         )
 
     def _look_up(self) -> None:
@@ -314,6 +345,8 @@ class OpenStage:
         store = ResultStore(self._project)
         tables: dict[str, str] = {}
         for stage in self._pipeline.stages:
+            if not (stage.measures_run or self._pipeline.asks_gates(stage) or stage.name == self._stage.name):
+                self._known[stage.name] = ""
             if not set(stage.reads) <= set(tables):
                 continue
             run_id = self.run_id if stage.measures_run else None
@@ -326,6 +359,8 @@ class OpenStage:
                 tables |= {name: table.digest for name, table in result.tables.items()}
                 self._results |= result.tables
                 self._copy_metrics(result)
+                if stage.name in self._known:
+                    self._known[stage.name] = key.digest
 
     def _ask_gates(self) -> None:
         # The pipeline asks before it starts a stage; somebody who opens one by hand gets the same answer.
@@ -355,8 +390,8 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
     name
         The stage's name in `notebooks/pipeline.yml`.
     run_id
-        The run it is part of. Empty: it is opened by itself. A run that has ended: its tables are read, but
-        it stays as it is, and what is written goes to a folder of its own.
+        The run it is part of. Empty: it is opened by itself. A run that has ended, or "latest" for the newest
+        one: its tables are read, but it stays as it is, and what is written goes to a folder of its own.
     params_file
         The parameters, relative to the current folder or the project's; a run has its own.
 
@@ -370,13 +405,16 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
         params = fetch_inputs(project, load_params(find_params_file(project, params_file)), say=print)
         run, source = RunFolder(project.runs / f"lab-{params.name}"), None
     else:
-        folder = RunFolder(project.runs / run_id)
+        is_newest = run_id == LATEST
+        folder = open_run(project) if is_newest else RunFolder(project.runs / run_id)
         if not folder.record.exists():
             todo = "leave run_id empty to work by itself"
             raise ParameterError(explain(f"there is no run '{run_id}'", where=project.runs, todo=todo))
-        params = run_params(folder)
-        is_conducted = is_locked(folder.lock)
-        run, source = (folder, None) if is_conducted else (RunFolder(project.runs / f"lab-{run_id}"), folder)
+        params, params_file = run_params(folder), str(folder.params)
+        # The pipeline names its run; who asks for the newest one looks on, though it may still be going on.
+        is_conducted = is_locked(folder.lock) and not is_newest
+        lab = RunFolder(project.runs / f"lab-{folder.run_id}")
+        run, source = (folder, None) if is_conducted else (lab, folder)
     params = with_overrides(project, params)
     pipeline = load_pipeline(project.declaration, params)
     stage = pipeline[name]
@@ -384,7 +422,7 @@ def open_stage(name: str, run_id: str = "", params_file: str = "params/sample.ym
     run.path.mkdir(parents=True, exist_ok=True)
     if not run.record.exists() and in_notebook():
         _write_events(run, name)
-    return OpenStage(stage, project, run, params, pipeline, source=source)
+    return OpenStage(stage, project, run, params, pipeline, params_file=params_file, source=source)
 
 
 def _write_events(run: RunFolder, stage: str) -> None:
@@ -392,35 +430,3 @@ def _write_events(run: RunFolder, stage: str) -> None:
     run.events.unlink(missing_ok=True)
     os.environ |= {EVENTS_VARIABLE: str(run.events), STAGE_VARIABLE: stage}
     watch_cells(run.events, stage)
-
-
-def stored_result(
-    stage: Stage,
-    key: StageKey,
-    run: RunFolder,
-    project: Project,
-    outputs: Mapping[str, Mapping[str, Any]],
-    *,
-    params: str,
-) -> StoredResult:
-    """Describe a stage's result in a run's folder, for the store."""
-
-    def relative(path: Path) -> str:
-        return path.relative_to(project.outputs).as_posix()
-
-    files = {
-        kind: relative(path)
-        for kind, path in {
-            "metrics": run.metrics(stage.name),
-            "notebook": run.notebook(stage.notebook),
-            **{name: run.path / "reports" / name for name in stage.files},
-        }.items()
-        if path.exists()
-    }
-    # The report is rendered while the next stage runs; until then whoever links it does without.
-    files["report"] = relative(run.report(stage.notebook))
-    tables = {
-        name: StoredTable(relative(run.table(name)), made["rows"], made["digest"], made["bytes"])
-        for name, made in outputs.items()
-    }
-    return StoredResult(stage.name, key.digest, key.parts, run.run_id, params, time.time(), tables, files)

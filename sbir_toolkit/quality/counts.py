@@ -161,6 +161,18 @@ def count_values(path: Path, column: str) -> dict[str, int]:
     return {name_value(value): found[value] for value in sort_values(found)}
 
 
+def count_filled(path: Path, *columns: str) -> int:
+    """Count what stands in columns of a stored table, all together.
+
+    Raises
+    ------
+    ContractError
+        When the file can't be read or lacks a column.
+    """
+    batches = _read_batches(path, list(columns))
+    return sum(len(values) - values.null_count for batch in batches for values in batch.columns)
+
+
 def name_value(value: Any) -> str:
     """Write a slice's value; a missing one is called blank."""
     return BLANK if value is None else str(value)

@@ -2,7 +2,8 @@
 
 A gate holds one metric, or every slice of it, against thresholds, against what the last accepted runs
 measured, or against both; the worse of the two verdicts counts. It fails when it can't be evaluated: a metric
-that nobody measured, that has no value, or that rests on too few rows is no reason to go on. A threshold is
+that nobody measured, that has no value, or that rests on too few rows is no reason to go on. Only where the
+input holds nothing that it could be measured on does the gate warn instead. A threshold is
 the last good value: the gate warns or fails strictly below `*_below` and strictly above `*_above`. Where a
 gate knows nothing but the history and the history is too short, its verdict is `unknown`: no verdict yet. A
 slice that the accepted runs had and that is gone is the worst change of all.
@@ -28,6 +29,10 @@ from sbir_toolkit.tables import GATES, METRIC_HISTORY
 
 # Metrics that compare with the last accepted run; without one nobody can measure them, and that isn't wrong.
 COMPARING = ("category_drift", "amount_drift", "format_drift")
+
+# The count of what a metric is measured on; where it is 0 there is nothing to measure, and where it isn't, a
+# metric that rests on no rows is a fault.
+_MEASURED_ON = {"hidden_identifier_precision": ("recipient_identifiers", "no recipient has a UEI or a DUNS")}
 
 _SEVERITY = {"fail": 0, "warn": 1, "unknown": 2, "pass": 3}
 # A slice that nothing is known of yet doesn't hide that the others keep their promise.
@@ -157,7 +162,9 @@ def _judge_gate(
         newest = past.sort_values("created", kind="stable")["run_id"].drop_duplicates()
         past = past[past["run_id"].isin(newest.tail(gate.history.max_runs))]
     unit = str(measured["unit"].iloc[0]) if len(measured) else "share"
-    finding = _judge_slices(now, past, gate, unit, runs=history["run_id"].nunique())
+    finding = _judge_nothing(metrics, now, gate) or _judge_slices(
+        now, past, gate, unit, runs=history["run_id"].nunique()
+    )
     low, high = -math.inf, math.inf
     if gate.history is not None and finding.band is not None:
         low, high = finding.band.limits(gate.history, gate.history.warn_change or gate.history.fail_change)
@@ -179,6 +186,16 @@ def _judge_gate(
 def _of_gate(rows: pd.DataFrame, gate: Gate) -> pd.DataFrame:
     chosen = rows["slice"].str.startswith(f"{gate.by}=") if gate.by else rows["slice"] == "all"
     return rows[chosen.astype(bool)]
+
+
+def _judge_nothing(metrics: pd.DataFrame, now: pd.DataFrame, gate: Gate) -> _Finding | None:
+    """Warn where the input holds nothing to measure on; not where the gate asks for more rows than one."""
+    basis, why = _MEASURED_ON.get(gate.metric, ("", ""))
+    counted = metrics.loc[(metrics["metric"] == basis) & (metrics["slice"] == "all"), "value"]
+    if gate.min_rows > 1 or now.empty or counted.empty or (counted != 0).any() or _rows_of(now).any():
+        return None
+    where = f"{gate.by}=*" if gate.by else "all"
+    return _Finding("warn", where, f"can't be judged: {gate.metric} rests on 0 rows, as {why}")
 
 
 def _judge_slices(now: pd.DataFrame, past: pd.DataFrame, gate: Gate, unit: str, *, runs: int) -> _Finding:

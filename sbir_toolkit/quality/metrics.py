@@ -31,6 +31,7 @@ probability_share           awards by their match probability     awards that ha
 category_drift, ...         awards that moved since the last      awards (see `drift`; only where a run was
                             accepted run, beyond chance           accepted before)
 awards, recipients          rows; awards also by agency
+recipient_identifiers       UEIs and DUNS that recipients have
 awards_usd                  US dollars as filed
 median_award_usd            the amount in the middle, US dollars  (cases: awards with an amount)
 newest_award_date           the date that 99 in 100 awards don't exceed; their year where it is missing
@@ -63,6 +64,7 @@ from sbir_toolkit.quality.counts import (
     TWENTIETHS,
     AwardCounts,
     count_awards,
+    count_filled,
     count_rows,
     count_values,
     name_value,
@@ -184,6 +186,9 @@ def measure_quality(
                 if rejects in tables and read in records:
                     came_out = kept + count_rows(tables[rejects])
                     rows.add_check(f"{name}_conserved", came_out, records[read])
+        if "recipients" in tables:
+            known = count_filled(tables["recipients"], "uei", "duns")
+            rows.add_value("recipient_identifiers", known, unit="count")
         if "accuracy" in tables:
             _add_accuracy(rows, tables["accuracy"])
         if history is not None:

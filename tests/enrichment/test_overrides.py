@@ -227,8 +227,8 @@ def test_a_row_written_by_hand_names_a_firm_by_name_and_state(tmp_path: Path) ->
         ("Zebra Kites,VT,r-vt,,,\nZebra Kites,VT,r-vt,same,Bo,\n", "row 3"),
         ("Zebra Kites,VT,r-vt,same,Bo,sure\nZEBRA KITES INC,VT,r-vt,different,Cy,no\n", "rows 2 and 3"),
         ("Zebra Kites,VT,r-vt,same,Bo,sure\nZebra Kites,VT,,r-dal,Cy,no\n", "rows 2 and 3"),
-        (",VT,r-vt,same,Bo,sure\n", "doesn't say company"),
-        ("Zebra Kites,VT,,same,Bo,sure\n", "doesn't say recipient_id"),
+        (",VT,r-vt,same,Bo,sure\n", r"row 2 \(no company: same\) lacks company"),
+        ("Zebra Kites,VT,,same,Bo,sure\n", r"row 2 \(Zebra Kites: same\) lacks recipient_id"),
     ],
 )
 def test_mistakes_are_named_by_row(tmp_path: Path, rows: str, said: str) -> None:

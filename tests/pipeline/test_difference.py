@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -21,11 +22,17 @@ AWARDS = {
     "same": [("r1", "accept", 0.99, 5.0), ("r1", "accept", 0.99, 5.0)],
     "moved": [("r1", "accept", 0.99, 5.0), ("r2", "accept", 0.97, 4.0)],
     "lost": [("r1", "accept", 0.95, 5.0), ("r1", "review", 0.80, 2.0)],
-    "gained": [(None, "reject", None, None), ("r9", "accept", 0.93, 6.0)],
+    "gained": [(None, "reject", None, None), ("r9", "accept", 0.93, "Ada")],
     "surer": [("r3", "review", 0.50, 1.0), ("r3", "review", 0.60, 1.5)],
     "gone": [("r4", "accept", 0.99, 5.0), None],
     "new": [None, ("r5", "accept", 0.99, 5.0)],
 }
+
+
+def write_evidence(told: str | float) -> str:
+    """Write what weighed so much, or who decided it."""
+    person = {"override": "same", "who": told, "why": "seen UEI"}
+    return json.dumps(person if isinstance(told, str) else {"name": told, "place": 1.0})
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
                 "match_probability": [row[3] for row in rows],
                 "margin": None,
                 "decision": [row[2] for row in rows],
-                "evidence": [row[4] and f'{{"name":{row[4]},"place":1.0}}' for row in rows],
+                "evidence": [row[4] and write_evidence(row[4]) for row in rows],
             }
         )
         folder = project.runs / run_id
@@ -65,6 +72,7 @@ def test_each_award_that_differs_is_of_one_kind(project: Project, capsys: pytest
     said = capsys.readouterr().out
     assert "a -> b: 5 awards in both, of which 4 differ; 1 only before, 1 only now" in said
     assert "matching.accept_probability 0.9 -> 0.91" in said
+    assert "accept 0.930 R9; decided by Ada: seen UEI" in said
     assert "lost lost Inc: accept 0.950 R1 -> review 0.800 R1; name +5.0 -> +2.0 bits" in said
     table = pd.read_parquet(project.root / "d.parquet")
     assert dict(zip(table["award_id"], table["kind"], strict=True)) == {

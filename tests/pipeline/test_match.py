@@ -178,6 +178,12 @@ def test_explain_names_winner_and_evidence(files: SyntheticFiles, tmp_path: Path
     two = explain_awards(tables, awards["award_id"].iloc[[3, 1]], project.store, Params())
     assert [one.company.split(" (")[0] for one in two.each] == awards["company"].iloc[[3, 1]].tolist()
     assert "nothing to explain" in repr(explain_awards(tables, [], project.store, Params()))
+    numbers = awards["tracking_number"].value_counts()
+    own = awards.set_index("tracking_number").loc[numbers.index[numbers == 1][0]]
+    assert own["company"] in repr(explain_award(project, run, f" {own.name.lower()}"))
+    awards.assign(contract="N-1").to_parquet(run.table("awards"))
+    with pytest.raises(ParameterError, match=rf"awards have the number 'N-1'(.|\n)*{own['award_id']}: |more"):
+        explain_award(project, run, "N-1")
     with pytest.raises(ParameterError, match="there is no award 'nobody'"):
         explain_award(project, run, "nobody")
 

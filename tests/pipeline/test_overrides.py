@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from sbir_toolkit.errors import InputError
 from sbir_toolkit.params import load_params
 from sbir_toolkit.pipeline.conduct import Order
 from sbir_toolkit.pipeline.plan import make_plan
+from sbir_toolkit.pipeline.progress import describe_end, describe_status
 from sbir_toolkit.pipeline.project import Project
-from sbir_toolkit.pipeline.run import read_run
+from sbir_toolkit.pipeline.run import list_runs, read_run
 from sbir_toolkit.pipeline.setup import make_setup
 from sbir_toolkit.pipeline.start import RunResult, run_pipeline
 
@@ -81,3 +85,37 @@ def test_a_list_that_was_not_written_fails_its_stage(tmp_path: Path) -> None:
     result = run(project)
     assert result.exit_code == 1
     assert "didn't write the file 'list.txt'" in read_run(result.run)["stages"]["count"]["reason"]
+
+
+def test_unfinished_lists_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    """All rows that lack something are named at once; no run is begun that could only fail."""
+    count: dict[str, object] = {"inputs": ["overrides", "labels"], "writes": ["funding"]}
+    project = make_project(tmp_path, {"count": count}, synthetic={"awards": 20, "recipients": 50})
+    rows = ["same,,,A,r1", "same,Ann,asked,B,r2", ",,,C,r3", "different,Ann,,D,r4", *["same,,x,E,r5"] * 9]
+    (tmp_path / "filled.csv").write_text("decision,who,why,company,recipient_id\n" + "\n".join(rows))
+    with pytest.raises(InputError, match="11 decided row") as refused:
+        run(project, f"matching.overrides={tmp_path / 'filled.csv'}")
+    said = str(refused.value)
+    assert "row 2 (A: same) lacks who and why; row 5 (D: different) lacks why; row 6 (E: same)" in said
+    assert said.count("(E: same)") == 6
+    assert "3 more" in said
+    assert refused.value.rows is not None
+    assert len(refused.value.rows) == 11
+    (tmp_path / "labels.csv").write_text("key,same,who,note\nnothing,yes,Ann,\n")
+    with pytest.raises(InputError, match=r"row\(s\) of the labels can't be used"):
+        run(project, f"accuracy.labels={tmp_path / 'labels.csv'}")
+    assert not list_runs(project)
+
+
+def test_a_stage_that_refuses_an_input_says_to_mend_it(tmp_path: Path) -> None:
+    """Resuming would refuse the mended input, so that isn't what is advised."""
+    refuse = (
+        "from sbir_toolkit.errors import InputError\nraise InputError('two overrides contradict each other')"
+    )
+    write_notebook(tmp_path / "notebooks" / "count.ipynb", refuse)
+    project = make_project(tmp_path, {"count": {"writes": ["funding"]}})
+    result = run(project)
+    assert result.exit_code == 2
+    for said in (describe_status(result.run), describe_end(result.run, result.record)):
+        assert "mend the input and run again" in said
+        assert "resume" not in said

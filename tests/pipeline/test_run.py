@@ -20,6 +20,7 @@ from sbir_toolkit.params import load_params
 from sbir_toolkit.pipeline import start
 from sbir_toolkit.pipeline.advising import advise_run
 from sbir_toolkit.pipeline.conduct import Order
+from sbir_toolkit.pipeline.doing import duration
 from sbir_toolkit.pipeline.plan import make_plan
 from sbir_toolkit.pipeline.progress import describe_end, describe_runs, describe_status
 from sbir_toolkit.pipeline.project import Project
@@ -166,6 +167,10 @@ def test_failed_stage_is_reported_and_holds_up_what_reads_it(
     assert any(alert["id"] == "stage:count:failed" for alert in record["alerts"])
     assert said in (result.run.path / "alerts.md").read_text()
     assert said in describe_status(result.run)
+    took = duration(record["totals"]["elapsed_s"])
+    assert describe_status(result.run).startswith(f"run {result.run.run_id}: failed in {took}\n")
+    assert f"{result.run.run_id}  " in describe_runs(project)
+    assert f" {took}" in describe_runs(project)
 
 
 def test_a_run_killed_after_its_last_stage_is_resumed(

@@ -18,7 +18,7 @@ from sbir_toolkit.pipeline.conduct import Order
 from sbir_toolkit.pipeline.project import Project
 from sbir_toolkit.pipeline.run import RunFolder, read_run
 from sbir_toolkit.pipeline.start import run_pipeline
-from sbir_toolkit.storage import read_lines, write_json, write_text
+from sbir_toolkit.storage import read_json, read_lines, write_json, write_text
 
 from ..performance.runs import CREATED, DAY_S, run_record, stage
 from .servers import Hook, serving
@@ -50,6 +50,12 @@ def test_history_shows_runs_and_verdicts(project: Project, capsys: pytest.Captur
     assert "r014" in said
     assert "slower by 30% since run r008" in said
     assert main(["history", "nothing"]) == 2
+    newest = project.runs / "r014"
+    write_json(newest / "run.json", read_json(newest / "run.json") | {"name": "another"})
+    assert main(["history"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  unknown ")]
+    assert len(lines) == 2
+    assert re.search(r" match: 0 of 5 comparable earlier runs.* \(figures: 3\)$", lines[0])
 
 
 @pytest.mark.parametrize(("name", "read"), [("h.csv", pd.read_csv), ("h.parquet", pd.read_parquet)])
@@ -132,6 +138,10 @@ def test_two_runs_are_compared(project: Project, capsys: pytest.CaptureFixture[s
     assert "| match | 10.00 | 13.10 | +31% |" in capsys.readouterr().out
     assert main(["compare", "r000", "r007", "--ci"]) == 0
     assert "no regression is confirmed" in capsys.readouterr().out
+    assert main(["compare", "r007", "r000"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("r007 -> r000 (backwards: r000 is the earlier run)\n")
+    assert re.search(r"left out, below 5% .*: stages 1 \(match \+0\.10 s\), parts of others 0", said)
 
 
 def test_advice_on_a_run(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,6 +124,8 @@ def test_unknown_names_are_refused(project: Project, tmp_path_factory: pytest.Te
         open_stage("count", params_file="params/gone.yml")
     with pytest.raises(ParameterError, match="isn't in a project"):
         find_project(start=tmp_path_factory.mktemp("elsewhere"))
+    with pytest.raises(ParameterError, match=r"outputs can't be written(.|\n)* is no folder"):
+        find_project(Path(__file__) / "below", Path(__file__).parent)
 
 
 def test_command_line_says_errors_plainly(project: Project) -> None:

@@ -155,6 +155,23 @@ def test_too_few_rows_fail():
     assert judge(gate, enough)["verdict"] == "pass"
 
 
+@pytest.mark.parametrize(
+    ("identifiers", "min_rows", "verdict"),
+    [(0, 1, "warn"), (1, 1, "fail"), (0, 2, "fail"), (None, 1, "fail")],
+)
+def test_nothing_to_measure_on_is_no_failure(identifiers, min_rows, verdict):
+    """Recipients without any identifier can't be tried; with one, no trial is a fault; strictness counts."""
+    gate = Quality().gates["accuracy"].model_copy(update={"min_rows": min_rows})
+    rows = [(gate.metric, "all", math.nan, 0, 0)]
+    rows += (
+        [] if identifiers is None else [("recipient_identifiers", "all", identifiers, identifiers, math.nan)]
+    )
+    judged = judge(gate, *rows)
+    assert (judged["verdict"], "rests on 0 rows" in judged["reason"]) == (verdict, True)
+    assert judged["action"] == ("block" if verdict == "fail" else "continue")
+    assert ("no recipient has a UEI" in judged["reason"]) == (verdict == "warn")
+
+
 def test_by_reports_the_worst_slice():
     """A sliced gate judges each slice that is large enough and reports the worst; the whole isn't judged."""
     rows = [

@@ -43,7 +43,12 @@ def four_awards(tmp_path):
         "enriched_awards": store(tmp_path, ENRICHED_AWARDS, awards),
         "award_rejects": store(tmp_path, AWARD_REJECTS, [reject(5)]),
         "recipients": store(
-            tmp_path, RECIPIENTS, [{"recipient_id": str(i), "recipient_name": "A"} for i in range(3)]
+            tmp_path,
+            RECIPIENTS,
+            [
+                {"recipient_id": str(i), "recipient_name": "A", "duns": "012345678" if i else None}
+                for i in range(3)
+            ],
         ),
         "recipient_rejects": store(tmp_path, RECIPIENT_REJECTS, []),
     }
@@ -96,6 +101,7 @@ def test_metrics_keep_their_contract(four_awards):
     metrics = measure_quality(four_awards, RECORDS, Quality())
     METRICS.check(metrics.table)
     assert METRICS.arrow(metrics.table).num_rows == len(metrics.table)
+    assert measured(metrics, "recipient_identifiers")["value"] == 2
     rate, dollars = measured(metrics, "match_rate"), measured(metrics, "matched_usd_share")
     assert (rate["low"], rate["high"]) == pytest.approx((0.150039, 0.849961), abs=1e-6)
     assert math.isnan(dollars["low"])
