@@ -47,7 +47,7 @@ def find_alerts(
     found = []
     elapsed_s = (run.get("totals") or {}).get("elapsed_s")
     if elapsed_s is not None and elapsed_s > limits.run_elapsed_s:
-        found.append(_alert("run_elapsed_s", "The run", elapsed_s, limits.run_elapsed_s, "s"))
+        found.append(_alert("run_elapsed_s:run", "The run", elapsed_s, limits.run_elapsed_s, "s"))
     for name, stage in run.get("stages", {}).items():
         elapsed_s, peak_bytes = stage.get("elapsed_s"), stage.get("peak_bytes")
         if elapsed_s is not None and elapsed_s > limits.stage_elapsed_s:
@@ -88,10 +88,11 @@ def name_causes(
 
 def _alert(identity: str, who: str, value: float, threshold: float, unit: str) -> dict[str, Any]:
     did = "used" if unit == "MB" else "took"
+    told, most = (f"{figure:,.0f}" if figure >= 10 else f"{figure:.2g}" for figure in (value, threshold))
     return {
         "id": identity,
         "severity": "warning",
-        "message": f"{who} {did} {value:,.0f} {unit}, more than {threshold:,.0f} {unit}",
+        "message": f"{who} {did} {told} {unit}, more than {most} {unit}",
         "metrics": {"value": value, "threshold": threshold, "unit": unit},
     }
 

@@ -31,7 +31,7 @@ def test_figures_at_the_threshold_raise_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("run", "identity", "value", "threshold", "unit"),
     [
-        (run_record(totals={"elapsed_s": 101.0}), "run_elapsed_s", 101, 100, "s"),
+        (run_record(totals={"elapsed_s": 101.0}), "run_elapsed_s:run", 101, 100, "s"),
         (run_record(stages={"match": stage(elapsed_s=51.0)}), "stage_elapsed_s:match", 51, 50, "s"),
         (run_record(stages={"match": stage(peak_bytes=201_000_000)}), "peak_mb:match", 201, 200, "MB"),
     ],
@@ -42,7 +42,7 @@ def test_each_threshold_raises_its_alert(run, identity, value, threshold, unit, 
     assert alert["id"] == identity
     assert alert["metrics"] == {"value": value, "threshold": threshold, "unit": unit}
     assert alert["severity"] == "warning"
-    assert alert["message"]
+    assert f"{value} {unit}, more than {threshold} {unit}" in alert["message"]
 
 
 def test_changes_for_the_worse_are_alerts(tmp_path):
