@@ -143,7 +143,7 @@ def decide(
 
     Examples
     --------
-    >>> best, second = np.array([0.97, 0.97, 0.01]), np.array([0.0, 0.9, 0.0])
+    >>> best, second = np.array([0.97, 0.97, 0.001]), np.array([0.0, 0.9, 0.0])
     >>> decide(best, second, np.zeros(3, bool), Matching()).tolist()
     ['accept', 'review', 'reject']
     """

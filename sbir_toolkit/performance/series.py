@@ -171,7 +171,7 @@ def sketch(values: Sequence[float]) -> str:
     Examples
     --------
     >>> sketch([1.0, 1.02, 0.98, 1.3, 1.32])
-    '▁▁▁▇█'
+    '▁▁▁██'
     """
     shown = values[-_SHOWN:]
     low, high = min(shown), max(shown)
