@@ -135,7 +135,7 @@ def watch_benchmark(model: str, step: float, seed: int) -> dict[str, float]:
             used = {"elapsed_s": cost, "cpu_s": cost}
             still = {"peak_bytes": 1e9, "read_bytes": 1e6, "written_bytes": 1e6}
             record = {"run_id": f"r{number}", "benchmark": "b", "created": number, "calibration_s": 1.0}
-            figures = pd.DataFrame([{"stage": "work", "phase": "all", **used, **still}])
+            figures = pd.DataFrame([{"stage": "work", "phase": "all", "inside": None, **used, **still}])
             return Repeat({**record, "stages": {"work": used}}, figures)
 
         return measure

@@ -9,8 +9,8 @@ a verdict. Each repeat is preceded by the calibration task, which measures the m
 2. *Measured again.* Suspects count for nothing until fresh repeats show them again: in turns with the code of
    before where it is at hand, since what the machine does to a pair it does to both; else beside the stored
    baseline, the machine's drift taken out by the calibration. It is looked at after 10, 14, 20, 28 and
-   40 turns, until each suspect is confirmed, or neither looks large enough to speak of nor is likely to be
-   so by far.
+   40 turns, until each suspect is confirmed, or a part of it is, or it neither looks large enough to speak
+   of nor is likely to be so by far.
 3. A suspect that this confirms is a regression or an improvement; one that it clears is no change; one that
    is still open after the last look stays a suspect.
 
@@ -208,7 +208,7 @@ class Benchmark:
             else:
                 self._repeat(missing)
             found = self._compare(start, in_turns=in_turns, only=suspects)
-            still_open = sorted(identify(*key) for key, change in found.items() if self._is_open(change))
+            still_open = sorted(identify(*key) for key in self._list_open(found))
             if not still_open:
                 break
             self.say(
@@ -216,11 +216,21 @@ class Benchmark:
             )
         return found
 
-    def _is_open(self, change: Change | None) -> bool:
-        least = self._least
-        if change is None or change.is_worth_saying(least, self.performance.false_alarm_share):
-            return False
-        return change.may_be_large(least)
+    def _list_open(self, found: Mapping[Key, Change | None]) -> list[Key]:
+        """Name what has to be measured on; not what is known by another measure, or by a part of it."""
+        known = {key for key, change in found.items() if change is not None and self._is_confirmed(change)}
+        told = _with_wholes({(stage, phase) for stage, phase, _ in known}, self.repeats_[-1].figures)
+        return [
+            key
+            for key, change in found.items()
+            if change is not None
+            and not self._is_confirmed(change)
+            and change.may_be_large(self._least)
+            and (key[2] in _BYTES or key[:2] not in told)
+        ]
+
+    def _is_confirmed(self, change: Change) -> bool:
+        return change.is_worth_saying(self._least, self.performance.false_alarm_share)
 
     def _compare(
         self, start: int, *, in_turns: bool, only: set[Key] | None = None
@@ -288,7 +298,7 @@ class Benchmark:
             return "unknown"
         if not is_fresh:
             return "no change"
-        if change.is_worth_saying(self._least, self.performance.false_alarm_share):
+        if self._is_confirmed(change):
             return "regression" if change.shift > 0 else "improvement"
         return "suspect" if change.is_large(self._least) else "no change"
 
@@ -360,6 +370,18 @@ def _without_drift(sides: tuple[Logs, Logs], machine: tuple[Logs, Logs], measure
         return sides
     level = float(np.nanmedian(np.concatenate(machine)))
     return adjusted[0] + level, adjusted[1] + level
+
+
+def _with_wholes(parts: set[tuple[str, str]], figures: pd.DataFrame) -> set[tuple[str, str]]:
+    """Add the phases that these are parts of, and their stages."""
+    inside = dict(zip(zip(figures["stage"], figures["phase"], strict=True), figures["inside"], strict=True))
+    found = set(parts) | {(stage, "all") for stage, _ in parts}
+    for stage, phase in parts:
+        whole = inside.get((stage, phase))
+        while isinstance(whole, str):
+            found.add((stage, whole))
+            whole = inside.get((stage, whole))
+    return found
 
 
 def _calibrations(repeats: Sequence[Repeat]) -> Logs:
