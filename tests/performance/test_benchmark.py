@@ -96,6 +96,15 @@ def test_a_suspect_is_measured_beside_the_code_of_before():
     assert set(found.table["verdict"]) == {"no change"}
 
 
+def test_a_whole_is_not_measured_for_longer_than_its_part():
+    """Once the slower phase is confirmed it doesn't matter whether its stage is slower by enough as well."""
+    machine = Machine(0, noise=0.02)
+    bench = Benchmark(machine.code(1.08, "second"), Performance(), before=machine.code())
+    told = judge(bench.run())
+    assert (told[SCORE], told["slowdown:match"]) == ("regression", "suspect")
+    assert len(bench.repeats_) == bench.patience.screening + bench.patience.looks[0]
+
+
 def test_the_baseline_waits_for_a_person():
     """What a benchmark found slower is no baseline until it is accepted."""
     machine = Machine()
