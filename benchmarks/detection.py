@@ -116,10 +116,15 @@ def _bench(
         Project(PROJECT, options.folder / "outputs"),
         Params.model_validate({"performance": {"history_url": f"sqlite:///{history}"}}),
         Workload("detection", options.awards, options.recipients),
-        say=lambda _line: None,
+        say=_say_what_is_open,
         patience=patience,
         child=child,
     )
+
+
+def _say_what_is_open(line: str) -> None:
+    if "suspect" in line or "open" in line:
+        print(f"  {line}", flush=True)
 
 
 def _compare(kind: str, number: int, options: argparse.Namespace, baseline: Path) -> dict[str, Any]:

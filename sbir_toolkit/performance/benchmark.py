@@ -9,8 +9,8 @@ a verdict. Each repeat is preceded by the calibration task, which measures the m
 2. *Measured again.* Suspects count for nothing until fresh repeats show them again: in turns with the code of
    before where it is at hand, since what the machine does to a pair it does to both; else beside the stored
    baseline, the machine's drift taken out by the calibration. It is looked at after 10, 14, 20, 28 and
-   40 turns, until each suspect is confirmed, or a part of it is, or it neither looks large enough to speak
-   of nor is likely to be so by far.
+   40 turns, until each suspect is confirmed, or a part of it is, or the fresh repeats alone wouldn't have
+   made it a suspect.
 3. A suspect that this confirms is a regression or an improvement; one that it clears is no change; one that
    is still open after the last look stays a suspect.
 
@@ -225,7 +225,7 @@ class Benchmark:
             for key, change in found.items()
             if change is not None
             and not self._is_confirmed(change)
-            and change.may_be_large(self._least)
+            and change.is_suspect(self._least, _SUSPECT_LEVEL_IN_TURNS)
             and (key[2] in _BYTES or key[:2] not in told)
         ]
 
@@ -300,7 +300,7 @@ class Benchmark:
             return "no change"
         if self._is_confirmed(change):
             return "regression" if change.shift > 0 else "improvement"
-        return "suspect" if change.is_large(self._least) else "no change"
+        return "suspect" if change.is_suspect(self._least, _SUSPECT_LEVEL_IN_TURNS) else "no change"
 
     def _date(self, key: Key, change: Change | None) -> Mapping[str, Any] | None:
         """Find the repeat with which a change began; between two codes measured in turns there is none."""
