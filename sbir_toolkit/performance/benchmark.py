@@ -9,8 +9,8 @@ a verdict. Each repeat is preceded by the calibration task, which measures the m
 2. *Measured again.* Suspects count for nothing until fresh repeats show them again: in turns with the code of
    before where it is at hand, since what the machine does to a pair it does to both; else beside the stored
    baseline, the machine's drift taken out by the calibration. It is looked at after 10, 14, 20, 28 and
-   40 turns, until each suspect is confirmed, or a part of it is, or the fresh repeats alone wouldn't have
-   made it a suspect.
+   40 turns, until each suspect is confirmed, or a part of it is, or it can be cleared: before the twentieth
+   turn if it isn't likely to be there, later if the fresh repeats alone wouldn't have made it a suspect.
 3. A suspect that this confirms is a regression or an improvement; one that it clears is no change; one that
    is still open after the last look stays a suspect.
 
@@ -63,6 +63,8 @@ class Patience:
         Repeats after which the interval may be as wide as it is.
     looks : tuple of int
         When what was measured again is looked at.
+    least_again : int
+        Before so many turns a suspect is cleared only where a change that counts isn't likely any more.
     tight_share : float
         The interval is tight when half of it is at most this share of the CPU time.
     """
@@ -70,6 +72,7 @@ class Patience:
     screening: int = 6
     longest_screening: int = 12
     looks: tuple[int, ...] = (10, 14, 20, 28, 40)
+    least_again: int = 20
     tight_share: float = 0.025
 
 
@@ -150,7 +153,9 @@ class Benchmark:
         least = self._least
         level = _SUSPECT_LEVEL_IN_TURNS if self.baseline is None else _SUSPECT_LEVEL
         suspects = {
-            key for key, change in changes.items() if change is not None and change.is_suspect(least, level)
+            key
+            for key, change in changes.items()
+            if change is not None and change.is_worth_saying(least, level)
         }
         if not suspects:
             return self._tell(changes, {}, 0)
@@ -208,7 +213,7 @@ class Benchmark:
             else:
                 self._repeat(missing)
             found = self._compare(start, in_turns=in_turns, only=suspects)
-            still_open = sorted(identify(*key) for key in self._list_open(found))
+            still_open = sorted(identify(*key) for key in self._list_open(found, look))
             if not still_open:
                 break
             self.say(
@@ -216,8 +221,9 @@ class Benchmark:
             )
         return found
 
-    def _list_open(self, found: Mapping[Key, Change | None]) -> list[Key]:
+    def _list_open(self, found: Mapping[Key, Change | None], turns: int) -> list[Key]:
         """Name what has to be measured on; not what is known by another measure, or by a part of it."""
+        is_early = turns < self.patience.least_again
         known = {key for key, change in found.items() if change is not None and self._is_confirmed(change)}
         told = _with_wholes({(stage, phase) for stage, phase, _ in known}, self.repeats_[-1].figures)
         return [
@@ -225,9 +231,12 @@ class Benchmark:
             for key, change in found.items()
             if change is not None
             and not self._is_confirmed(change)
-            and change.is_suspect(self._least, _SUSPECT_LEVEL_IN_TURNS)
+            and (self._is_suspect(change) or (is_early and change.may_be_there(self._least)))
             and (key[2] in _BYTES or key[:2] not in told)
         ]
+
+    def _is_suspect(self, change: Change) -> bool:
+        return change.is_suspect(self._least, _SUSPECT_LEVEL_IN_TURNS)
 
     def _is_confirmed(self, change: Change) -> bool:
         return change.is_worth_saying(self._least, self.performance.false_alarm_share)
@@ -300,7 +309,7 @@ class Benchmark:
             return "no change"
         if self._is_confirmed(change):
             return "regression" if change.shift > 0 else "improvement"
-        return "suspect" if change.is_suspect(self._least, _SUSPECT_LEVEL_IN_TURNS) else "no change"
+        return "suspect" if self._is_suspect(change) else "no change"
 
     def _date(self, key: Key, change: Change | None) -> Mapping[str, Any] | None:
         """Find the repeat with which a change began; between two codes measured in turns there is none."""

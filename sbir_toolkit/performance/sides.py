@@ -35,6 +35,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 _PHASE_MEASURES = ("time", "cpu")
 _SURENESS = 0.95
+_REACH_SURENESS = 0.8  # of both sides; 90 % of one
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Change:
         The typical change; above zero: dearer now.
     low, high : float
         Its interval, at 95 %.
+    reach : float
+        It is no further from none than this, at 90 % (one-sided).
     near_quartile : float
         A quarter of the changes seen are nearer to none than this, or go the other way (then below zero).
     level : float
@@ -72,12 +75,17 @@ class Change:
     shift: float
     low: float
     high: float
+    reach: float
     near_quartile: float
     level: float
 
     def is_suspect(self, least: float, level: float) -> bool:
-        """Tell whether it is worth measuring again: large enough, and sure enough at a level."""
+        """Tell whether it looks large enough to speak of, and is sure enough at a level."""
         return abs(self.shift) >= 0.8 * least and self.level <= level
+
+    def may_be_there(self, least: float) -> bool:
+        """Tell whether it is known too badly to say that it isn't half as large again as the least."""
+        return self.reach >= 1.5 * least
 
     def is_worth_saying(self, least: float, level: float) -> bool:
         """Tell whether it is sure enough at a level, and large enough in most repeats."""
@@ -154,7 +162,7 @@ def measure_change(before: Logs, now: Logs, *, in_turns: bool) -> Change | None:
         sign = 1.0 if shift >= 0 else -1.0
         level = signed_rank_level(sign * steps)
         near = float(np.quantile(sign * steps, 0.25))
-        return Change(shift, *_interval(averages, _signed_tails(len(steps))), near, level)
+        return Change(shift, *_intervals(averages, _signed_tails(len(steps))), near, level)
     before, now = before[np.isfinite(before)], now[np.isfinite(now)]
     if min(len(before), len(now)) < 3:
         return None
@@ -163,7 +171,7 @@ def measure_change(before: Logs, now: Logs, *, in_turns: bool) -> Change | None:
     sign = 1.0 if shift >= 0 else -1.0
     level = rank_level(sign * before, sign * now)
     near = float(np.quantile(sign * now, 0.25) - np.median(sign * before))
-    return Change(shift, *_interval(apart, rank_tails(len(before), len(now))), near, level)
+    return Change(shift, *_intervals(apart, rank_tails(len(before), len(now))), near, level)
 
 
 def signed_rank_level(steps: Logs) -> float:
@@ -203,10 +211,16 @@ def _signed_tails(count: int) -> Logs:
     return tails
 
 
-def _interval(ordered: Logs, tails: Logs) -> tuple[float, float]:
-    """Give the interval of a shift: of its ordered parts as many are left out as chance allows."""
+def _intervals(ordered: Logs, tails: Logs) -> tuple[float, float, float]:
+    """Give the interval of a shift, and how far from none it reaches."""
+    near, far = _interval(ordered, tails, _REACH_SURENESS)
+    return *_interval(ordered, tails, _SURENESS), max(far, -near)
+
+
+def _interval(ordered: Logs, tails: Logs, sureness: float) -> tuple[float, float]:
+    """Leave out as many of a shift's ordered parts, at either end, as chance allows."""
     # tails[k] is the chance of a rank sum of at least k; by symmetry also of at most the largest less k.
-    outside = int(np.searchsorted(-tails, -(1 - _SURENESS) / 2, side="left"))
+    outside = int(np.searchsorted(-tails, -(1 - sureness) / 2, side="left"))
     left_out = max(0, len(tails) - outside - 1)
     left_out = min(left_out, (len(ordered) - 1) // 2)
     return float(ordered[left_out]), float(ordered[-1 - left_out])

@@ -149,7 +149,9 @@ class Version:
         return self._warm.stdout.readline().strip()
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name != EVENTS_VARIABLE}
+        # Code that has just been checked out would be compiled each time, that of now never.
+        left_out = (EVENTS_VARIABLE, "PYTHONDONTWRITEBYTECODE")
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
         return {**kept, "PYTHONPATH": str(self.code), "PYTHONHASHSEED": "0"}
 
 

@@ -32,6 +32,16 @@ def test_the_interval_holds_what_it_should(in_turns):
     assert 0.92 <= np.mean(held) <= 0.99
 
 
+@pytest.mark.parametrize("in_turns", [True, False])
+@pytest.mark.parametrize("true", [1.5, -1.5])
+def test_how_far_a_change_reaches(in_turns, true):
+    """In about 90 of 100 pairs of samples the true change isn't further from none than it is said to be."""
+    draw = np.random.default_rng(3)
+    sides = [(draw.normal(0, 1, 14), draw.normal(true, 1, 14)) for _ in range(400)]
+    reached = [measure_change(*pair, in_turns=in_turns).reach >= abs(true) for pair in sides]
+    assert 0.86 <= np.mean(reached) <= 0.94
+
+
 @settings(max_examples=40)
 @given(COSTS, st.floats(-5, 5), st.booleans())
 def test_a_pure_shift_is_found_as_it_is(before, step, in_turns):
