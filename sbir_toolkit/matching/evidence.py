@@ -276,6 +276,10 @@ def _compare_words(
         return np.bincount(pair, values, minlength=len(left)).astype(float)
 
     ours_bits, theirs_bits = bits[ours_word], bits[theirs_word]
+
+    def of_both(ours: Floats, theirs: Floats) -> Floats:
+        return (add(ours_pair, ours_bits * ours) + add(theirs_pair, theirs_bits * theirs)) / 2
+
     ours_lone = add(ours_pair, (is_number[ours_word] & ~ours_shared).astype(float)) > 0
     theirs_lone = add(theirs_pair, (is_number[theirs_word] & ~theirs_shared).astype(float)) > 0
     rarest = np.full(len(left), float(pool.names))
@@ -289,14 +293,9 @@ def _compare_words(
     theirs_head = theirs_word[theirs_first[has_both]]
     first[has_both] = np.where(ours_head == theirs_head, 1.0, _word_likeness(pool, ours_head, theirs_head))
     return {
-        "shared": (add(ours_pair, ours_bits * ours_shared) + add(theirs_pair, theirs_bits * theirs_shared))
-        / 2,
-        "alike": (add(ours_pair, ours_bits * ours_alike) + add(theirs_pair, theirs_bits * theirs_alike)) / 2,
-        "guessed": (
-            add(ours_pair, ours_bits * ours_alike * (ours_alike < _ONE_WORD))
-            + add(theirs_pair, theirs_bits * theirs_alike * (theirs_alike < _ONE_WORD))
-        )
-        / 2,
+        "shared": of_both(ours_shared, theirs_shared),
+        "alike": of_both(ours_alike, theirs_alike),
+        "guessed": of_both(ours_alike * (ours_alike < _ONE_WORD), theirs_alike * (theirs_alike < _ONE_WORD)),
         "ours_left": add(ours_pair, ours_bits * (1 - np.maximum(ours_shared, ours_alike))),
         "theirs_left": add(theirs_pair, theirs_bits * (1 - np.maximum(theirs_shared, theirs_alike))),
         "ours_total": add(ours_pair, ours_bits),

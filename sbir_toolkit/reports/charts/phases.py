@@ -24,13 +24,12 @@ from sbir_toolkit.reports.charts.base import (
     seconds_axis,
     write_beside,
 )
+from sbir_toolkit.reports.charts.stages import OTHERS, PALE, REST, split_figures
 from sbir_toolkit.reports.units import format_seconds, format_share
 
 _SHOWN_PHASES = 6
-_OTHERS = "other phases"
-_REST = "rest of the stage"
 _SHOWN_RUNS = 60
-_PLACES = {_OTHERS: "in short phases", _REST: "outside the phases: charts, notebooks, reports"}
+_PLACES = {OTHERS: "in short phases", REST: "outside the phases: charts, notebooks, reports"}
 
 
 @house_style
@@ -49,22 +48,20 @@ def stage_parts(figures: pd.DataFrame, *, source: str = "table stage_figures") -
     Chart
         One bar per stage in the order of their starts; the pieces of a bar add up to its stage.
     """
-    known = figures[figures["elapsed_s"].notna()]
-    stages = known[known["phase"] == "all"].sort_values(["started_s", "stage"], kind="stable")
+    stages, phases = split_figures(figures)
     if stages.empty:
         return nothing("no stage has been measured", source=source)
     whole = stages.set_index("stage")["elapsed_s"].astype("float64")
-    own = known[(known["phase"] != "all") & known["stage"].isin(whole.index)]
-    parts = own.pivot_table("own_s", "stage", "phase", "sum", fill_value=0.0).reindex(
+    parts = phases.pivot_table("own_s", "stage", "phase", "sum", fill_value=0.0).reindex(
         whole.index, fill_value=0.0
     )
     by_size = parts.sum().sort_index().sort_values(ascending=False, kind="stable").index
     shown, others = list(by_size[:_SHOWN_PHASES]), list(by_size[_SHOWN_PHASES:])
     drawn = parts[shown].astype("float64")
     if others:
-        drawn[_OTHERS] = parts[others].sum(axis=1)
-    drawn[_REST] = (whole - drawn.sum(axis=1)).clip(lower=0)
-    colours = dict(zip(shown, SERIES_COLOURS, strict=False)) | {_OTHERS: "#7d8894", _REST: "#dde3e9"}
+        drawn[OTHERS] = parts[others].sum(axis=1)
+    drawn[REST] = (whole - drawn.sum(axis=1)).clip(lower=0)
+    colours = dict(zip(shown, SERIES_COLOURS, strict=False)) | {OTHERS: "#7d8894", REST: PALE}
     figure = new_figure(1.0 + 0.34 * len(whole))
     axes = figure.subplots()
     left = pd.Series(0.0, index=whole.index)
@@ -134,8 +131,8 @@ def phase_trends(
     )
     moved = _moved(table, onset if onset > 0 else len(table) - 1)
     table = _pooled(table, moved)
-    named = [str(name) for name in reversed(table.columns) if name not in (_OTHERS, _REST)]
-    colours = dict(zip(named, SERIES_COLOURS, strict=False)) | {_OTHERS: "#dde3e9", _REST: GREY}
+    named = [str(name) for name in reversed(table.columns) if name not in (OTHERS, REST)]
+    colours = dict(zip(named, SERIES_COLOURS, strict=False)) | {OTHERS: PALE, REST: GREY}
     figure = new_figure(2.6)
     axes = figure.subplots()
     below = pd.Series(0.0, index=table.index)
@@ -185,15 +182,15 @@ def _moved(table: pd.DataFrame, onset: int) -> pd.Series[float]:
 
 def _pooled(table: pd.DataFrame, moved: pd.Series[float]) -> pd.DataFrame:
     """Keep the phases that moved or count most; pool the others. What moved most stands on top."""
-    named = [name for name in moved.index if name != _REST]
+    named = [name for name in moved.index if name != REST]
     longest = table[named].median().sort_values(ascending=False, kind="stable").index
     shown = list(dict.fromkeys([*named[:2], *longest]))[:_SHOWN_PHASES]
     others = [name for name in named if name not in shown]
     pooled = table[list(reversed(shown))].copy()
     if others:
-        pooled.insert(0, _OTHERS, table[others].sum(axis=1))
-    if _REST in table:
-        pooled.insert(0, _REST, table[_REST])
+        pooled.insert(0, OTHERS, table[others].sum(axis=1))
+    if REST in table:
+        pooled.insert(0, REST, table[REST])
     return pooled
 
 

@@ -45,9 +45,17 @@ from sbir_toolkit.reports.units import (
 
 _Fence: TypeAlias = tuple[float, float, float]
 
+OTHERS, REST, PALE = "other phases", "rest of the stage", "#dde3e9"
 _NOTICEABLE_SHARE = 0.02
 _EVERYWHERE = "all stages"
 _CONFIDENCE_COLOURS = {"high": BLUE, "medium": LIGHT_BLUE, "low": GREY}
+
+
+def split_figures(figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the measured stages, in the order of their starts, and their phases."""
+    known = figures[figures["elapsed_s"].notna()]
+    stages = known[known["phase"] == "all"].sort_values(["started_s", "stage"], kind="stable")
+    return stages, known[(known["phase"] != "all") & known["stage"].isin(stages["stage"])]
 
 
 @house_style
@@ -67,11 +75,9 @@ def stage_timeline(figures: pd.DataFrame, *, source: str = "table stage_figures"
         One row per stage over the seconds since the run's start; the pale bar is the whole stage, the
         coloured ones its phases.
     """
-    known = figures[figures["elapsed_s"].notna()]
-    stages = known[known["phase"] == "all"].sort_values(["started_s", "stage"], kind="stable")
+    stages, phases = split_figures(figures)
     if stages.empty:
         return nothing("no stage has been measured", source=source)
-    phases = known[(known["phase"] != "all") & known["stage"].isin(stages["stage"])]
     totals = (
         phases.groupby("phase")["elapsed_s"].sum().sort_index().sort_values(ascending=False, kind="stable")
     )
@@ -80,7 +86,7 @@ def stage_timeline(figures: pd.DataFrame, *, source: str = "table stage_figures"
     figure = new_figure((1.0 if colours else 0.6) + 0.34 * len(stages))
     axes = figure.subplots()
     for stage in rows_of(stages):
-        axes.barh(rows[stage.stage], stage.elapsed_s, left=stage.started_s, height=0.62, color="#dde3e9")
+        axes.barh(rows[stage.stage], stage.elapsed_s, left=stage.started_s, height=0.62, color=PALE)
         end = (stage.started_s + stage.elapsed_s, rows[stage.stage])
         write_beside(axes, format_seconds(stage.elapsed_s), end)
     for phase in rows_of(phases.sort_values(["started_s", "stage", "phase"], kind="stable")):
@@ -93,8 +99,8 @@ def stage_timeline(figures: pd.DataFrame, *, source: str = "table stage_figures"
     grid(axes, "x")
     if colours:
         handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-        handles += [Patch(color=MUTED, label="other phases")] if len(totals) > len(colours) else []
-        handles += [Patch(color="#dde3e9", label="rest of the stage")]
+        handles += [Patch(color=MUTED, label=OTHERS)] if len(totals) > len(colours) else []
+        handles += [Patch(color=PALE, label=REST)]
         legend_above(axes, 4, handles)
     longest = stages.iloc[int(stages["elapsed_s"].to_numpy().argmax())]
     total = float(stages["elapsed_s"].sum())
