@@ -8,7 +8,8 @@ would save. Nothing here changes a run.
 
 from sbir_toolkit.performance.advice import Recommendations, recommend
 from sbir_toolkit.performance.alerts import find_alerts, name_causes
-from sbir_toolkit.performance.benchmark import Baseline, Benchmark, Patience, stored_baseline
+from sbir_toolkit.performance.baseline import Baseline, stored_baseline
+from sbir_toolkit.performance.benchmark import Benchmark, Patience
 from sbir_toolkit.performance.bottlenecks import find_bottlenecks
 from sbir_toolkit.performance.calibration import calibrate
 from sbir_toolkit.performance.causes import (

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from sbir_toolkit.params import Performance
-from sbir_toolkit.performance.history import History
+from sbir_toolkit.performance.baseline import Baseline
 from sbir_toolkit.performance.regression import MORE, NOUNS, StageVerdicts, identify, write_cost
 from sbir_toolkit.performance.rule import Logs, date_onset
 from sbir_toolkit.performance.sides import (
@@ -42,7 +42,6 @@ from sbir_toolkit.performance.sides import (
 )
 
 _CONFIRMED = ("regression", "improvement")
-FLAGGED = (*_CONFIRMED, "suspect")
 # Six turns can't be surer than one in 64; beside a stored baseline fewer suspects need be measured again.
 _SUSPECT_LEVEL_IN_TURNS, _SUSPECT_LEVEL = 0.05, 0.02
 _LEAST_S = 0.05
@@ -74,35 +73,6 @@ class Patience:
     looks: tuple[int, ...] = (10, 14, 20, 28, 40)
     least_again: int = 20
     tight_share: float = 0.025
-
-
-@dataclass
-class Baseline:
-    """What a workload cost before, as the history keeps it.
-
-    Attributes
-    ----------
-    repeats : list of Repeat
-        The oldest first.
-    accepted : dict
-        By identity of a change: since when what was measured counts (seconds since 1970).
-    flagged : frozenset of str
-        Benchmarks that found a change; what they measured counts only once it was accepted.
-    """
-
-    repeats: list[Repeat] = field(default_factory=list)
-    accepted: Mapping[str, float] = field(default_factory=dict)
-    flagged: frozenset[str] = frozenset()
-
-    def pick(self, identity: str, most: int) -> list[int]:
-        """Say which repeats are the baseline of one measure: the first ones, unless a change was accepted."""
-        since = self.accepted.get(identity, 0.0)
-        counts = [
-            at
-            for at, repeat in enumerate(self.repeats)
-            if repeat.record["created"] >= since and (since or repeat.record["benchmark"] not in self.flagged)
-        ]
-        return counts[:most]
 
 
 @dataclass
@@ -351,25 +321,6 @@ class Benchmark:
             return f"{where}: suspected of being {words}, still open after {fresh} repeats {how}: {told}"
         share = f"{abs(math.expm1(change.shift)):.0%}"
         return f"{where}: {words} by {share}, confirmed by {fresh} repeats {how}: {told}"
-
-
-def stored_baseline(history: History, name: str, machine: str) -> Baseline:
-    """Read what a workload cost before on a machine."""
-    runs, benchmarks, accepted = history.runs(), history.benchmarks(), history.accepted()
-    own = runs[(runs["name"] == name) & (runs["machine"] == machine)]
-    stages, phases = history.stages(), history.phases()
-    columns = ["run_id", "stage", "phase", "elapsed_s", "cpu_s", "peak_bytes", "read_bytes", "written_bytes"]
-    figures = pd.concat([stages.assign(phase="all")[columns], phases[columns]])
-    by_run = dict(list(figures[figures["run_id"].isin(own["run_id"])].groupby("run_id", sort=False)))
-    ours = accepted[(accepted["name"] == name) & (accepted["machine"] == machine)]
-    return Baseline(
-        [
-            Repeat({str(k): v for k, v in row.items()}, by_run[row["run_id"]])
-            for row in own.to_dict("records")
-        ],
-        dict(zip(ours["regression"], ours["since"], strict=True)),
-        frozenset(benchmarks.loc[benchmarks["verdict"].isin(FLAGGED), "benchmark"]),
-    )
 
 
 def _without_drift(sides: tuple[Logs, Logs], machine: tuple[Logs, Logs], measure: str) -> tuple[Logs, Logs]:
